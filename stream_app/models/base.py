@@ -89,7 +89,7 @@ class Model(Restorable):
     The first argument of the constructor is the index of the items; keyword arguments are the hyperparameters, each
     with a default and an attribute of the same name. Scoring does not change the model. Memory is bounded.
 
-    A subclass implements `learn_one`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
+    A subclass implements `learn`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
     `_set_state`.
     """
 
@@ -105,7 +105,7 @@ class Model(Restorable):
     weighs_novelty: ClassVar[bool] = False
     """Whether it learns repeated choices too, by `Observation.novelty`; other models do not get them."""
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Learn one observation."""
         raise NotImplementedError
 

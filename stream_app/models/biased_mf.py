@@ -64,8 +64,8 @@ class BiasedMF(FactorModel):
     >>> def observed(item, kind, weight):
     ...     return Observation("ann", item, 0.0, kind, weight)
     >>> for _ in range(20):
-    ...     model.learn_one(observed(shoe, Kind.LIKE, 2.0))
-    ...     model.learn_one(observed(sock, Kind.DISLIKE, -1.0))
+    ...     model.learn(observed(shoe, Kind.LIKE, 2.0))
+    ...     model.learn(observed(sock, Kind.DISLIKE, -1.0))
     >>> context = Context("ann", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
     >>> liked, disliked = model.score(context, np.array([shoe, sock], np.int32))
     >>> bool(liked > 0.6 > 0.4 > disliked)
@@ -107,7 +107,7 @@ class BiasedMF(FactorModel):
         super()._reset()
         self._share_arrays()
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Learn an observation, and samples with target 0; repeats are skipped."""
         if observation.repeat:
             return

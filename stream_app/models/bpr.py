@@ -48,7 +48,7 @@ class BPR(FactorModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = BPR(index)
     >>> for user, item in [("ann", shoe), ("bob", sock)] * 50:
-    ...     model.learn_one(Observation(user, item, 0.0, Kind.VIEW))
+    ...     model.learn(Observation(user, item, 0.0, Kind.VIEW))
     >>> context = Context("ann", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
     >>> index.id_of(model.candidates(context, 1).items[0])
     'shoe'
@@ -79,7 +79,7 @@ class BPR(FactorModel):
         self._settings = PairSettings(negatives, depth, CONTEXT_DECAY, learning_rate, l2, clip)
         self._reset()
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Learn pairs of the item and samples of the pool; repeats are skipped."""
         if observation.repeat:
             return

@@ -178,7 +178,7 @@ class Content(Model):
         values = counts * (self._log_documents() - documents.log_frequencies[slots])
         return dict(zip(slots.tolist(), (values / np.linalg.norm(values)).tolist(), strict=True))
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Do nothing: the model learns from the catalog only."""
 
     def learn_catalog(self, item: int, entry: CatalogItem) -> None:

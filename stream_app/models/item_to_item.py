@@ -141,8 +141,8 @@ class ItemToItem(SparseScoringModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = ItemToItem(index)
     >>> before = np.array([shoe], np.int32)
-    >>> model.learn_one(Observation("ann", shoe, 0.0, Kind.VIEW))
-    >>> model.learn_one(Observation("ann", sock, 0.0, Kind.VIEW, 1.0, (), 1, False, before, np.zeros(1)))
+    >>> model.learn(Observation("ann", shoe, 0.0, Kind.VIEW))
+    >>> model.learn(Observation("ann", sock, 0.0, Kind.VIEW, 1.0, (), 1, False, before, np.zeros(1)))
     >>> item_page = Context("", before, np.zeros(1), 0, (), 0.0)
     >>> found = model.candidates(item_page, 10)
     >>> index.id_of(found.items[0]), float(found.scores[0]), index.id_of(found.evidence[0])
@@ -183,7 +183,7 @@ class ItemToItem(SparseScoringModel):
         self._views = _Covisits(self.neighbors)
         self._purchases = _Covisits(self.neighbors)
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Count an item and its pairs; repeats, and kinds without a stream, are skipped."""
         stream = KIND_STREAMS.get(observation.kind)
         if stream is None or observation.repeat:

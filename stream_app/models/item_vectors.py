@@ -62,7 +62,7 @@ class ItemVectors(SessionStoreModel):
     ...     pair = ("shoe", "sock") if session % 2 else ("pot", "pan")
     ...     for at, name in enumerate(pair):
     ...         before = np.array([index.find(each) for each in pair[:at]], np.int32)
-    ...         model.learn_one(Observation("u", index.index(name, 0.0), 0.0, Kind.VIEW, 1.0, (), session, False,
+    ...         model.learn(Observation("u", index.index(name, 0.0), 0.0, Kind.VIEW, 1.0, (), session, False,
     ...                                     before, np.zeros(at)))
     >>> context = Context("bob", np.array([index.find("shoe")], np.int32), np.zeros(1), 0, (), 0.0)
     >>> sock, pan = model.score(context, np.array([index.find("sock"), index.find("pan")], np.int32))
@@ -112,7 +112,7 @@ class ItemVectors(SessionStoreModel):
             np.zeros(self.negatives + 1, np.float32),
         )
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Learn a click after the earlier clicks of its session."""
         if observation.weight > 0:
             item = observation.item
@@ -131,7 +131,7 @@ class ItemVectors(SessionStoreModel):
                 np.float32(self.learning_rate),
                 plain(self._scratch),
             )
-        super().learn_one(observation)
+        super().learn(observation)
 
     def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
         context = neighbors.context

@@ -205,7 +205,7 @@ class ModelSet(Restorable):
             observation = Observation(user, item, ts, kind, weight, segments, *tracked, query, novelty)
             self.index.update_first_seen(item, ts)
             for model in self.models if n_before < MAX_CHOICES else self._novelty_models:
-                model.learn_one(observation)
+                model.learn(observation)
 
     def learner(self, kind: type[L]) -> L | None:
         """The learner of a class; None if there is none."""

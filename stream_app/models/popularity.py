@@ -70,7 +70,7 @@ class Popularity(Model):
     >>> model = Popularity(index)
     >>> for item, country in [(shoe, "FR"), (shoe, "FR"), (sock, "DE")]:
     ...     segments = (f"country:{country}",)
-    ...     model.learn_one(Observation("ann", item, 0.0, Kind.VIEW, 1.0, segments))
+    ...     model.learn(Observation("ann", item, 0.0, Kind.VIEW, 1.0, segments))
     >>> anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, ("country:DE",), 0.0)
     >>> [index.id_of(item) for item in model.candidates(anonymous, 10).items]
     ['sock']
@@ -124,7 +124,7 @@ class Popularity(Model):
         rows = np.flatnonzero((used & (self._heads.items[:n_segments] == item)).any(axis=1))
         return sorted(self._segments.names[row] for row in rows.tolist() if row)
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Count an observation of positive weight, as far as it is new of the user."""
         item, ts = observation.item, observation.ts
         weight = observation.weight * observation.novelty

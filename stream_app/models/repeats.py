@@ -73,7 +73,7 @@ class Repeats(Model):
     >>> model = Repeats(index)
     >>> seen = np.array([shoe, sock], np.int32)
     >>> for _ in range(20):
-    ...     model.learn_one(Observation("ann", shoe, 2.0, Kind.VIEW, 1.0, (), 1, True, seen, np.arange(2.0)))
+    ...     model.learn(Observation("ann", shoe, 2.0, Kind.VIEW, 1.0, (), 1, True, seen, np.arange(2.0)))
     >>> context = Context("bob", seen, np.arange(2.0), 0, (), 2.0)
     >>> [index.id_of(item) for item in model.candidates(context, 10).items]
     ['shoe', 'sock']
@@ -100,7 +100,7 @@ class Repeats(Model):
         self._times: Times = np.zeros((64, MAX_PURCHASES))
         self._counts: NDArray[np.int8] = np.zeros((64, MAX_PURCHASES), np.int8)  # at most COUNT_CLASSES
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Count a trial of each earlier item of the session, or of the user's orders."""
         if observation.weight <= 0:
             return

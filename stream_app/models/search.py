@@ -62,7 +62,7 @@ class SearchModel(SparseScoringModel):
     >>> model = SearchModel(index)
     >>> for query, name in [("red shoes", "sneaker"), ("Red Shoes", "sneaker"), ("red sock", "sock")]:
     ...     item = index.index(name, 0.0)
-    ...     model.learn_one(Observation("ann", item, 0.0, Kind.VIEW, query=query))
+    ...     model.learn(Observation("ann", item, 0.0, Kind.VIEW, query=query))
     >>> def found(query):
     ...     context = Context("bob", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0, query=query)
     ...     best = model.candidates(context, 10)
@@ -120,7 +120,7 @@ class SearchModel(SparseScoringModel):
         # texts that erasures dropped, until `pop_withdrawn_texts`
         self._withdrawn_texts: dict[str, None] = {}
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Count a choice for the query that led to it, and for its words."""
         weight, ts, item = observation.weight, observation.ts, observation.item
         words = query_words(observation.query) if observation.query and weight > 0 else ()

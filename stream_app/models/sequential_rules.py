@@ -37,7 +37,7 @@ class SequentialRules(SessionStoreModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> [model] = create(["sequential_rules"], index)
     >>> for ts, item in enumerate([shoe, sock]):
-    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW))
+    ...     model.learn(Observation("ann", item, ts, Kind.VIEW))
     >>> def after(item):
     ...     context = Context("bob", np.array([item], np.int32), np.zeros(1), 0, (), 0.0)
     ...     return [index.id_of(found) for found in model.candidates(context, 10).items]

@@ -54,7 +54,7 @@ class SessionKNN(SessionStoreModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> [model] = create(["session_knn"], index)
     >>> for ts, item in enumerate([shoe, sock]):
-    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW))
+    ...     model.learn(Observation("ann", item, ts, Kind.VIEW))
     >>> context = Context("bob", np.array([shoe], np.int32), np.array([90.0]), 0, (), 90.0)
     >>> [index.id_of(item) for item in model.candidates(context, 10).items]
     ['shoe', 'sock']

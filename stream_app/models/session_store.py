@@ -93,7 +93,7 @@ class SessionStore(Restorable):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> store = SessionStore(index)
     >>> for item in (shoe, sock):
-    ...     store.learn_one(Observation("ann", item, 0.0, Kind.VIEW))
+    ...     store.learn(Observation("ann", item, 0.0, Kind.VIEW))
     >>> neighbors = store.query_neighbors(Context("bob", np.array([shoe], np.int32), np.zeros(1), 0, (), 0.0))
     >>> {index.id_of(item): float(store.column(neighbors, SessionColumn.NEXT)[at])
     ...     for at, item in enumerate(store.candidate_items(neighbors).tolist())}
@@ -194,7 +194,7 @@ class SessionStore(Restorable):
                 first_session=grow(arrays.first_session, rows),
             )
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Add a click to its session; dislikes, and sessions that are no longer stored, are skipped."""
         if observation.weight <= 0:
             return

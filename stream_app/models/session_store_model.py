@@ -71,10 +71,10 @@ class SessionStoreModel(Model):
         model_parameters = super().hyper_parameters()
         return {name: getattr(self, name) for name in model_parameters} | self.store.parameters
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Add a click to its session, if this model owns the store."""
         if self._owns_store:
-            self.store.learn_one(observation)
+            self.store.learn(observation)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the candidates of the store with the highest scores."""

@@ -65,7 +65,7 @@ class Trending(Model):
     >>> evergreen, hit = index.index("evergreen", 0.0), index.index("hit", 0.0)
     >>> model = Trending(index)
     >>> def clicked(item, ts):
-    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW))
+    ...     model.learn(Observation("ann", item, ts, Kind.VIEW))
     >>> for hour in range(1000):
     ...     for _ in range(10):
     ...         clicked(evergreen, 3600.0 * hour)
@@ -121,7 +121,7 @@ class Trending(Model):
         self._candidate_items: Items = np.zeros(POOL_SIZE, np.int32)
         self._scores: Scores = np.zeros(POOL_SIZE, np.float32)
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Count an observation of positive weight, as far as it is new of the user."""
         item, ts, weight = observation.item, observation.ts, observation.weight * observation.novelty
         if weight <= 0:

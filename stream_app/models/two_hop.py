@@ -39,7 +39,7 @@ class TwoHop(SessionStoreModel):
     >>> [model] = create(["two_hop"], index)
     >>> for session, names in enumerate([("shoe", "sock"), ("sock", "hat")]):
     ...     for name in names:
-    ...         model.learn_one(Observation("u", index.index(name, 0.0), 0.0, Kind.VIEW, session=session))
+    ...         model.learn(Observation("u", index.index(name, 0.0), 0.0, Kind.VIEW, session=session))
     >>> context = Context("bob", np.array([index.find("shoe")], np.int32), np.zeros(1), 0, (), 0.0)
     >>> [index.id_of(item) for item in model.candidates(context, 10).items]
     ['sock', 'hat', 'shoe']

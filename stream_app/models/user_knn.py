@@ -62,7 +62,7 @@ class UserKNN(SparseScoringModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = UserKNN(index)
     >>> for item in (shoe, sock):
-    ...     model.learn_one(Observation("ann", item, 0.0, Kind.VIEW))
+    ...     model.learn(Observation("ann", item, 0.0, Kind.VIEW))
     >>> context = Context("bob", np.array([shoe], np.int32), np.array([0.0]), 0, (), 0.0)
     >>> found = model.candidates(context, 10)
     >>> [index.id_of(item) for item in found.items], round(float(found.scores[0]), 3)
@@ -116,7 +116,7 @@ class UserKNN(SparseScoringModel):
             np.zeros((MIN_ROWS, self.postings), np.int32), np.zeros(MIN_ROWS, np.int64)
         )
 
-    def learn_one(self, observation: Observation) -> None:
+    def learn(self, observation: Observation) -> None:
         """Store the item for the user and the user for the item; dislikes are skipped."""
         if observation.weight <= 0:
             return

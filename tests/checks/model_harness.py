@@ -77,7 +77,7 @@ class ModelHarness:
 
     def learn(self, *events: Event) -> "ModelHarness":
         for event in events:
-            self.model.learn_one(self.observe(event))
+            self.model.learn(self.observe(event))
         return self
 
     def context(

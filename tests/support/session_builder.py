@@ -33,7 +33,7 @@ class SessionBuilder:
             item = self.index.index(name, ts)
             previous = np.array(seen, np.int32) if seen else EMPTY_ITEMS
             times = np.full(len(seen), ts) if seen else EMPTY_TIMES
-            self.model.learn_one(
+            self.model.learn(
                 Observation(user, item, ts, Kind.VIEW, weight, (), session, item in seen, previous, times)
             )
             seen.append(item)

@@ -30,7 +30,7 @@ def make_index(capacity: int = 300) -> ItemIndex:
 def test_river_writes_into_our_arrays() -> None:
     model = BiasedMF(make_index())
     for item in range(100):  # past the first growth
-        model.learn_one(observation(f"u{item}", item))
+        model.learn(observation(f"u{item}", item))
     assert type(model.river) is reco.BiasedMF
     assert model.river.i_latents is model._factors.item_latents
     assert model.river.u_biases is model._user_biases
@@ -61,7 +61,7 @@ def test_predictions_equal_river() -> None:
         if item not in theirs.i_latents:
             tie = int(index.hashes[item])
             theirs.i_latents[item] = initial_latents(tie, ours.seed + 1, ours.n_factors, 0.1).astype(float)
-        ours.learn_one(observation(user, item, weight))
+        ours.learn(observation(user, item, weight))
         theirs.learn_one(user, item, float(weight > 0))
     for item in range(9):
         expected = theirs.predict_one("u1", item)
@@ -79,7 +79,7 @@ def test_a_row_sgd_step_equals_rivers_sgd_step() -> None:
 
 def test_scoring_does_not_allocate_rows() -> None:
     model = BiasedMF(make_index())
-    model.learn_one(observation("ann", 1))
+    model.learn(observation("ann", 1))
     before = model.memory()
     for number in range(500):
         model.score(context(f"nobody{number}", 5, 99), np.arange(100, dtype=np.int32))
@@ -99,9 +99,9 @@ def test_initial_vectors_depend_on_the_id_and_the_seed_alone() -> None:
 
 def test_repeats_are_not_learned() -> None:
     model = BiasedMF(make_index())
-    model.learn_one(observation("ann", 1))
+    model.learn(observation("ann", 1))
     before = model._factors.item_biases[1]
-    model.learn_one(observation("ann", 1, repeat=True))
+    model.learn(observation("ann", 1, repeat=True))
     assert model._factors.item_biases[1] == before
 
 
@@ -111,7 +111,7 @@ def test_it_separates_two_groups_of_users() -> None:
     for _ in range(4000):
         user = int(rng.integers(20))
         item = 2 * int(rng.integers(10)) + user % 2  # even users choose even items, odd ones odd items
-        model.learn_one(observation(f"u{user}", item))
+        model.learn(observation(f"u{user}", item))
     n_correct = 0
     for user in range(20):
         best = model.candidates(context(f"u{user}"), 8).items
@@ -124,6 +124,6 @@ def test_weights_stay_finite_under_extreme_input() -> None:
     rng = np.random.default_rng(0)
     for number in range(6000):
         item = int(rng.integers(3)) if number % 2 else int(rng.integers(100))
-        model.learn_one(observation(f"u{rng.integers(2)}", item, float(rng.choice([-2.0, 1.0, 5.0]))))
+        model.learn(observation(f"u{rng.integers(2)}", item, float(rng.choice([-2.0, 1.0, 5.0]))))
     assert np.abs(model._factors.item_latents).max() < 10
     assert np.abs(model._factors.user_latents).max() < 10

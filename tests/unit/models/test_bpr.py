@@ -84,7 +84,7 @@ def test_it_separates_two_groups_of_users() -> None:
     for _ in range(4000):
         user = int(rng.integers(20))
         item = 2 * int(rng.integers(10)) + user % 2  # even users choose even items, odd ones odd items
-        model.learn_one(observation(f"u{user}", item))
+        model.learn(observation(f"u{user}", item))
     n_correct = 0
     for user in range(20):
         best = model.candidates(context(f"u{user}"), 8).items
@@ -99,8 +99,8 @@ def test_an_unknown_user_is_represented_by_the_context_items() -> None:
         group = int(rng.integers(2))
         first, second = (2 * int(rng.integers(10)) + group for _ in range(2))
         if first != second:
-            model.learn_one(observation(f"u{number}", first))
-            model.learn_one(observation(f"u{number}", second, previous=(first,)))
+            model.learn(observation(f"u{number}", first))
+            model.learn(observation(f"u{number}", second, previous=(first,)))
     for group in (0, 1):
         best = model.candidates(context("stranger", group), 8).items
         assert sum(item % 2 == group for item in best.tolist()) >= 7
@@ -110,8 +110,8 @@ def test_disliked_items_rank_last() -> None:
     model = BPR(make_index())
     for _ in range(50):
         for item in (1, 2, 3):
-            model.learn_one(observation("ann", item))
-        model.learn_one(observation("ann", 4, -1.0))
+            model.learn(observation("ann", item))
+        model.learn(observation("ann", 4, -1.0))
     scores = model.score(context("ann"), np.arange(1, 5, dtype=np.int32))
     assert scores.argmin() == 3
 
@@ -120,8 +120,8 @@ def test_a_purchase_makes_a_larger_step_than_a_view() -> None:
     def after(weight: float) -> float:
         model = BPR(make_index())
         for item in range(10):
-            model.learn_one(observation("bob", item))
-        model.learn_one(observation("ann", 3, weight))
+            model.learn(observation("bob", item))
+        model.learn(observation("ann", 3, weight))
         return float(model.score(context("ann"), np.array([3], np.int32))[0])
 
     assert after(5.0) > after(1.0) > 0
@@ -130,15 +130,15 @@ def test_a_purchase_makes_a_larger_step_than_a_view() -> None:
 def test_recently_viewed_items_are_not_sampled_as_negatives() -> None:
     model = BPR(make_index(), negatives=20)
     for item in (0, 1):
-        model.learn_one(observation("bob", item))
+        model.learn(observation("bob", item))
     before = model._factors.item_biases[:2].copy()
-    model.learn_one(observation("ann", 1, previous=(0,)))
+    model.learn(observation("ann", 1, previous=(0,)))
     assert model._factors.item_biases[:2].tolist() == before.tolist()  # the pool has no negative
 
 
 def test_scoring_does_not_allocate_rows() -> None:
     model = BPR(make_index())
-    model.learn_one(observation("ann", 1))
+    model.learn(observation("ann", 1))
     before = model.memory()
     for number in range(500):
         model.score(context(f"nobody{number}", 5, 99), np.arange(100, dtype=np.int32))
@@ -149,9 +149,9 @@ def test_scoring_does_not_allocate_rows() -> None:
 def test_repeats_are_not_learned() -> None:
     model = BPR(make_index())
     for item in (1, 2, 3):
-        model.learn_one(observation("ann", item))
+        model.learn(observation("ann", item))
     before = model._factors.item_latents.copy()
-    model.learn_one(observation("ann", 1, repeat=True))
+    model.learn(observation("ann", 1, repeat=True))
     assert np.array_equal(model._factors.item_latents, before)
 
 
@@ -162,7 +162,7 @@ def test_weights_stay_finite_under_extreme_input() -> None:
     for number in range(20_000):
         item = int(rng.integers(3)) if number % 2 else int(rng.integers(100))
         weight = float(rng.choice([-2.0, 1.0, 5.0]))
-        model.learn_one(observation(f"u{rng.integers(2)}", item, weight, previous=last))
+        model.learn(observation(f"u{rng.integers(2)}", item, weight, previous=last))
         last = (*last, item)[-10:]
     assert np.abs(model._factors.item_latents).max() <= model.clip
     assert np.abs(model._factors.user_latents).max() <= model.clip
@@ -172,6 +172,6 @@ def test_weights_stay_finite_under_extreme_input() -> None:
 
 def test_an_anonymous_empty_context_has_no_candidates() -> None:
     model = BPR(make_index())
-    model.learn_one(observation("ann", 1))
+    model.learn(observation("ann", 1))
     anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
     assert len(model.candidates(anonymous, 10).items) == 0

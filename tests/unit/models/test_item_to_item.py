@@ -26,7 +26,7 @@ class ItemToItemHarness:
             item = self.index.index(name, ts)
             stream = EventStream.PURCHASES if kind is Kind.PURCHASE else EventStream.VIEWS
             tracked = self.tracker.observe(user, item, ts, stream)
-            self.model.learn_one(Observation(user, item, ts, kind, 1.0, (), *tracked))
+            self.model.learn(Observation(user, item, ts, kind, 1.0, (), *tracked))
 
     def candidates(self, *names: str) -> dict[str, float]:
         proposed = self.model.candidates(self.context(*names), 10)

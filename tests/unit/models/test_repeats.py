@@ -17,7 +17,7 @@ class RepeatsHarness:
     def click(self, before: str, item: str, kind: Kind = Kind.VIEW) -> None:
         items = [self.index.index(name, 0.0) for name in before]
         chosen = self.index.index(item, 0.0)
-        self.model.learn_one(
+        self.model.learn(
             Observation(
                 "u",
                 chosen,
@@ -34,7 +34,7 @@ class RepeatsHarness:
 
     def buy(self, item: str, ts: float = 0.0, user: str = "me") -> None:
         bought = self.index.index(item, ts)
-        self.model.learn_one(
+        self.model.learn(
             Observation(user, bought, ts, Kind.PURCHASE, 5.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES)
         )
 

@@ -18,7 +18,7 @@ class SearchHarness:
     def choose(self, query: str, *names: str, weight: float = 1.0, ts: float = 0.0) -> None:
         for name in names:
             item = self.index.index(name, ts)
-            self.model.learn_one(
+            self.model.learn(
                 Observation("u", item, ts, Kind.VIEW, weight, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES, query)
             )
 

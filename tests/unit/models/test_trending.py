@@ -20,7 +20,7 @@ class TrendingHarness:
     def click(self, name: str, ts: float, *segments: str, times: int = 1, weight: float = 1.0) -> None:
         item = self.index.index(name, ts)
         for _ in range(times):
-            self.model.learn_one(
+            self.model.learn(
                 Observation("u", item, ts, Kind.VIEW, weight, segments, 1, False, EMPTY_ITEMS, EMPTY_TIMES)
             )
 

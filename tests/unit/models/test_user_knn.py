@@ -18,7 +18,7 @@ class UserKNNHarness:
     def add_interactions(self, user: str, *names: str, ts: float = 0.0, weight: float = 1.0) -> None:
         for name in names:
             item = self.index.index(name, ts)
-            self.model.learn_one(
+            self.model.learn(
                 Observation(user, item, ts, Kind.VIEW, weight, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES)
             )
 

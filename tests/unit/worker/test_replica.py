@@ -311,14 +311,14 @@ async def test_an_interaction_that_a_model_rejects_does_not_stop_the_others(
 ) -> None:
     replica = harness.make()
     model = replica.models.models[0]
-    learn = model.learn_one
+    learn = model.learn
 
     def learn_or_raise(observation: Any) -> None:
         if replica.models.index.id_of(observation.item) == "cursed":
             raise ValueError("no such thing")
         learn(observation)
 
-    monkeypatch.setattr(model, "learn_one", learn_or_raise)
+    monkeypatch.setattr(model, "learn", learn_or_raise)
     for offset, item in enumerate(("cursed", "shoe")):
         harness.log.interaction(FIRST_INTERACTIONS, offset, item)
     await replica.start()
