@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.estimator import Estimator
 from stream_app.models.model_state import Restorable, State
 
 Features = NDArray[np.float32]
@@ -98,7 +99,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a policy: plain data, each with a default that works; see ``HEADRACE_POLICY_PARAMETERS``."""
 
 
-class Policy(Restorable):
+class Policy(Estimator, Restorable):
     """Chooses a slate from candidates.
 
     `decide` does not change the policy, and the same seed gives the same slate. Impressions and rewards are separate
@@ -134,6 +135,9 @@ class Policy(Restorable):
         self.features = features
         self.config = self.config_class(**parameters)
         self.parameters: dict[str, Any] = {"features": features, **msgspec.to_builtins(self.config)}
+
+    def _get_params(self) -> dict[str, Any]:
+        return dict(self.parameters)
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose a slate.

@@ -32,3 +32,12 @@ Matrix = NDArray[np.float32]
 
 Mask = NDArray[np.bool_]
 """One truth value per item."""
+
+NO_ITEM = -1
+"""An unknown item, or no evidence."""
+
+NO_SESSION = -1
+"""No session."""
+
+EMPTY_ITEMS: Items = np.zeros(0, np.int32)
+EMPTY_TIMES: Times = np.zeros(0, np.float64)

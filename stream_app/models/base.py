@@ -1,96 +1,76 @@
-"""The base class of the models, in the style of River, and the data they exchange.
+"""The base class of the models: a River ranker that learns observations one by one.
 
 Items are small integers of the one `stream_app.models.item_index.ItemIndex` that all models of a set share, so that
 an id is hashed once per interaction and not once per model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
+from river import reco
 
 from stream_app.models import array_types
+from stream_app.models.array_types import EMPTY_ITEMS, EMPTY_TIMES, NO_ITEM, NO_SESSION
+from stream_app.models.estimator import Estimator
+from stream_app.models.id_entrance import Features, IdEntrance
+from stream_app.models.id_index import stable_hash
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_state import Restorable
+from stream_app.models.observation import EMPTY_CANDIDATES, Candidates, Context, Observation
+from stream_app.models.repeated_choices import MAX_CHOICES
 from topics.events import CatalogItem
-from topics.records import Kind, Reason
+from topics.records import Reason
+
+__all__ = [
+    "EMPTY_CANDIDATES",
+    "EMPTY_ITEMS",
+    "EMPTY_TIMES",
+    "NO_ITEM",
+    "NO_SESSION",
+    "Candidates",
+    "Context",
+    "Items",
+    "Model",
+    "Observation",
+    "Scores",
+    "Times",
+]
 
 Items = array_types.Items
 Times = array_types.Times
 Scores = array_types.Scores
 
-NO_ITEM = -1
-"""An unknown item, or no evidence."""
+ITEMS_ALONE: Final = 200_000
+"""Largest number of items of a model without a shared index."""
 
-NO_SESSION = -1
-"""No session."""
-
-EMPTY_ITEMS: Items = np.zeros(0, np.int32)
-EMPTY_TIMES: Times = np.zeros(0, np.float64)
+H = TypeVar("H", bound=Hashable)
 
 
-class Observation(NamedTuple):
-    """One item of an interaction."""
-
-    user: str  # id of the user
-    item: int  # index of the item
-    ts: float  # event time, seconds since the epoch
-    kind: Kind
-    weight: float = 1.0  # 1 for a view, more for a cart or a purchase, below 0 for a dislike
-    segments: tuple[str, ...] = ()  # segments of the interaction besides ``all``, as ``name:value``
-    session: int = 1  # serial number of the session; each new session of any user gets the next number
-    repeat: bool = False  # whether `previous_items` holds the item
-    # shape (n,): the user's earlier items of the same stream (views apart from purchases) within the session
-    # gap of `ts`, oldest first, without this one. A view of a buffer: copy it to keep it
-    previous_items: Items = EMPTY_ITEMS
-    previous_times: Times = EMPTY_TIMES  # shape (n,): their event times
-    # query that led to the item: that of the interaction, or the last of the session; empty if there is none
-    query: str = ""
-    # share of the weight that earlier choices of the item by the user were not counted with, from 0 to 1, see
-    # `stream_app.models.repeated_choices.RepeatedChoices.count`
-    novelty: float = 1.0
-
-
-class Context(NamedTuple):
-    """The user, items and time for which items are ranked."""
-
-    user: str  # id of the user; empty for a list without a user, such as that of an item's page
-    items: Items  # shape (n,): recent items of the user, oldest first; may hold repeats and `NO_ITEM`
-    times: Times  # shape (n,): their event times
-    session_start: int  # position in `items` at which the current session begins
-    segments: tuple[str, ...]  # segments of the user besides ``all``
-    now: float  # event time of the user's last event, seconds since the epoch
-    # serial number of the open session, which is not its own neighbor; `NO_SESSION` if there is none
-    session: int = NO_SESSION
-    query: str = ""  # last query of the session, or the query to rank for; empty if there is none
-
-    @property
-    def session_index(self) -> int:
-        """Index of the first item of the current session; 0, all items, if no item is in it."""
-        return self.session_start if self.session_start < len(self.items) else 0
-
-
-class Candidates(NamedTuple):
-    """Items that a model proposes, best first; the smaller hash (`ItemIndex.hashes`) first in a tie."""
-
-    items: Items  # shape (n,): distinct items
-    scores: Scores  # shape (n,): in descending order, above 0
-    # shape (n,): input of `Model.explain`: usually the context item that contributes most to the score;
-    # `NO_ITEM` if the score does not depend on the context
-    evidence: Items
-
-
-EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
-
-
-class Model(Restorable):
+class Model(Estimator, Restorable, reco.base.Ranker):  # type: ignore[misc]  # River has no types
     """One algorithm that learns one interaction at a time.
 
-    The first argument of the constructor is the index of the items; keyword arguments are the hyperparameters, each
-    with a default and an attribute of the same name. Scoring does not change the model. Memory is bounded.
+    The first argument of the constructor is the index of the items; without one, the model makes its own. Keyword
+    arguments are the hyperparameters, each with a default and an attribute of the same name. Scoring does not change
+    the model. Memory is bounded.
+
+    There are two entrances. A set of models calls `learn` and `score` with integers of the index it shares. River's
+    tools call `learn_one`, `predict_one` and `rank` with ids; the model then follows sessions itself.
 
     A subclass implements `learn`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
     `_set_state`.
+
+    Examples
+    --------
+    >>> from stream_app.models.item_to_item import ItemToItem
+    >>> model = ItemToItem(neighbors=50)
+    >>> for user, item in [("ann", "shoe"), ("ann", "sock"), ("bob", "hat"), ("bob", "shoe")]:
+    ...     model.learn_one(user, item)
+    >>> model.rank("bob", {"tie", "sock"}), model.predict_one("bob", "tie")
+    (['sock', 'tie'], 0.0)
+    >>> model.clone().predict_one("bob", "sock")
+    0.0
     """
 
     name: ClassVar[str]
@@ -104,6 +84,18 @@ class Model(Restorable):
 
     weighs_novelty: ClassVar[bool] = False
     """Whether it learns repeated choices too, by `Observation.novelty`; other models do not get them."""
+
+    _index: ItemIndex
+    _entrance: IdEntrance | None = None  # made when ids are learned first
+
+    @property
+    def index(self) -> ItemIndex:
+        """The items."""
+        return self._index
+
+    def _shared_or_own(self, index: ItemIndex | None) -> ItemIndex:
+        """The given index, or one that this model owns."""
+        return ItemIndex(ITEMS_ALONE, self.forget_items) if index is None else index
 
     def learn(self, observation: Observation) -> None:
         """Learn one observation."""
@@ -136,8 +128,69 @@ class Model(Restorable):
         """Reason why `item` was proposed; `evidence` is that of `Candidates`."""
         raise NotImplementedError
 
+    @property
+    def is_contextual(self) -> bool:
+        """Whether features besides user and item are read: see `learn_one`."""
+        return True
+
+    def learn_one(
+        self, user: Hashable, item: Hashable, y: float | None = None, x: Features | None = None
+    ) -> None:
+        """Learn that a user chose an item, by their ids.
+
+        See `IdEntrance.observe` for `y` (the weight, or whether the item was chosen) and `x` (event time ``ts``,
+        ``kind``, ``segments``, ``query``). As in a set of models, the third and further choices of an item by a user
+        are left to the models that weigh them.
+
+        Raises
+        ------
+        ValueError
+            If the kind does not exist or carries no item, or `y` is not finite.
+        """
+        entrance = self._ids()
+        observed = entrance.observe(user, item, y, x)
+        if observed is None:
+            return
+        observation, choices_before = observed
+        if observation.query:
+            self.learn_query(observation.user, observation.query, observation.ts)
+        if choices_before < MAX_CHOICES or self.weighs_novelty:
+            self.learn(observation)
+
+    def predict_one(self, user: Hashable, item: Hashable, x: Features | None = None) -> float:
+        """Score of an item for a user, by their ids; 0 for an unknown item. `x` as for `learn_one`."""
+        return float(self._scores_by_ids(user, [item], x)[0])
+
+    def rank(self, user: Hashable, items: Iterable[H], x: Features | None = None) -> list[H]:
+        """Order items for a user, best first; the smaller hash of the id first in a tie.
+
+        Parameters
+        ----------
+        user
+            An id, known or not.
+        items
+            Ids, in any order, as which they are returned.
+        x
+            As for `learn_one`.
+        """
+        listed = list(items)
+        scores = self._scores_by_ids(user, listed, x)
+        ties = np.array([stable_hash(str(item)) for item in listed], np.uint64)
+        return [listed[position] for position in np.lexsort((ties, -scores)).tolist()]
+
+    def _scores_by_ids(self, user: Hashable, items: Iterable[Hashable], x: Features | None) -> Scores:
+        context = self._ids().context(user, x)
+        return self.score(context, np.array(self._index.find_all(map(str, items)), np.int32))
+
+    def _ids(self) -> IdEntrance:
+        if self._entrance is None:
+            self._entrance = IdEntrance(self._index)
+        return self._entrance
+
     def forget_user(self, user: str) -> None:
-        """Drop the data of a user."""
+        """Drop the data of a user; a subclass with such data drops it, too."""
+        if self._entrance is not None:
+            self._entrance.forget_user(user)
 
     def forget_items(self, items: Items) -> None:
         """Drop the data of items, whose indices may be given to other items.
@@ -166,6 +219,13 @@ class Model(Restorable):
     def parameters(self) -> dict[str, Any]:
         """Names and values of the hyperparameters."""
         return {name: getattr(self, name) for name in self.hyper_parameters()}
+
+    def _get_params(self) -> dict[str, Any]:
+        return self.parameters()
+
+    def _unit_test_skips(self) -> set[str]:
+        # the index and the store are places that a set shares, and no parameters: a clone has its own
+        return {*super()._unit_test_skips(), "check_get_params_matches_signature"}
 
     def memory(self) -> int:
         """Bytes held, to within a few percent: the array attributes, unless a model adds others."""

@@ -59,7 +59,7 @@ class BPR(FactorModel):
 
     def __init__(
         self,
-        index: ItemIndex,
+        index: ItemIndex | None = None,
         *,
         max_users: int = 200_000,
         n_factors: int = 16,

@@ -107,7 +107,7 @@ class Content(Model):
 
     def __init__(
         self,
-        index: ItemIndex,
+        index: ItemIndex | None = None,
         *,
         slots: int = 1 << 18,
         terms: int = 32,
@@ -119,7 +119,7 @@ class Content(Model):
     ) -> None:
         if slots < 1 or slots & (slots - 1):
             raise ValueError(f"slots must be a power of 2, not {slots}")
-        self._index = index
+        self._index = self._shared_or_own(index)
         self.slots = slots
         self.terms = terms
         self.postings = postings

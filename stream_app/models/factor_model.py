@@ -66,8 +66,8 @@ class FactorModel(Model):
         Of the initial vectors.
     """
 
-    def __init__(self, index: ItemIndex, *, max_users: int, n_factors: int, seed: int) -> None:
-        self._index = index
+    def __init__(self, index: ItemIndex | None, *, max_users: int, n_factors: int, seed: int) -> None:
+        self._index = self._shared_or_own(index)
         self.max_users = max_users
         self.n_factors = n_factors
         self.seed = seed
@@ -112,6 +112,7 @@ class FactorModel(Model):
 
     def forget_user(self, user: str) -> None:
         """Drop a user's vector and bias."""
+        super().forget_user(user)
         self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM, Items, Times
+from stream_app.models.array_types import NO_ITEM, Items, Times
 from stream_app.models.columns import grow
 from stream_app.models.model_state import State
 
@@ -65,7 +65,7 @@ class IdIndex:
         self.capacity = capacity
         self.hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
         self.last_seen: Times = np.full(64, -np.inf)
-        self._on_evict = on_evict
+        self._on_evict = [] if on_evict is None else [on_evict]
         self._numbers: dict[str, int] = {}
         self._ids: list[str | None] = []
         self._free: list[int] = []
@@ -83,6 +83,10 @@ class IdIndex:
     def used(self) -> NDArray[np.bool_]:
         """Whether each integer is in use, shape (size,)."""
         return self.last_seen[: self.size] > -np.inf
+
+    def subscribe(self, on_evict: Callable[[Items], None]) -> None:
+        """Call a further function with the integers of evicted ids, before these are given to other ids."""
+        self._on_evict.append(on_evict)
 
     def find(self, name: str) -> int:
         """Integer of an id, or `NO_ITEM`."""
@@ -157,8 +161,8 @@ class IdIndex:
         return [int(number) for number in used[np.lexsort((self.hashes[used], self.last_seen[used]))][:count]]
 
     def _evict(self, numbers: list[int]) -> None:
-        if self._on_evict is not None:
-            self._on_evict(np.array(numbers, np.int32))
+        for on_evict in self._on_evict:
+            on_evict(np.array(numbers, np.int32))
         for number in numbers:
             name = self.id_of(number)
             del self._numbers[name]

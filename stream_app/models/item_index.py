@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM, Items, Times
+from stream_app.models.array_types import NO_ITEM, Items, Times
 from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State

@@ -156,7 +156,7 @@ class ItemToItem(SparseScoringModel):
 
     def __init__(
         self,
-        index: ItemIndex,
+        index: ItemIndex | None = None,
         *,
         half_life: float = 86_400.0,
         time_scale: float = 100.0,

@@ -75,8 +75,8 @@ class ItemVectors(SessionStoreModel):
 
     def __init__(
         self,
-        index: ItemIndex,
-        store: SessionStore,
+        index: ItemIndex | None = None,
+        store: SessionStore | None = None,
         owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         n_factors: int = 64,
@@ -85,8 +85,9 @@ class ItemVectors(SessionStoreModel):
         scale: float = 6.0,
         learning_rate: float = 0.4,
         seed: int = 7,
+        **store_parameters: Any,
     ) -> None:
-        super().__init__(index, store, owns_store)
+        super().__init__(index, store, owns_store, **store_parameters)
         self.n_factors = n_factors
         self.negatives = negatives
         self.recent_clicks = recent_clicks

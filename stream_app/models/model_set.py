@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from stream_app.models import registry
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, Observation
 from stream_app.models.digest import digest
+from stream_app.models.id_entrance import CONTEXT_LENGTH
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.learners import Learner, RewardLearner, TextHolder, learns_rewards
@@ -22,9 +23,6 @@ from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reward, RewardKind, Source
 
 L = TypeVar("L")
-
-CONTEXT_LENGTH = 20
-"""Recent items of a user in a context."""
 
 
 class ModelSet(Restorable):

@@ -7,6 +7,7 @@ from typing import Any, Final
 from river.stats import Mean, Var
 
 from stream_app.models.daily_quota import DailyQuota
+from stream_app.models.estimator import Estimator
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from topics.records import Line
 
@@ -24,7 +25,7 @@ _PRICE: Final = "price"
 _QUANTITY: Final = "quantity"
 
 
-class OutlierFilter(Restorable):
+class OutlierFilter(Estimator, Restorable):
     """Flags order lines by the z-scores of their log price and log quantity, and learns from each line.
 
     Mean and variance are River's streaming ones (`river.stats.Var`, Welford's method), over the lines of all
@@ -63,6 +64,9 @@ class OutlierFilter(Restorable):
     def __init__(self, *, threshold: float = 6.0) -> None:
         self.threshold = threshold
         self._reset()
+
+    def _get_params(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
 
     def _reset(self) -> None:
         self._log_moments = {_PRICE: Var(ddof=0), _QUANTITY: Var(ddof=0)}

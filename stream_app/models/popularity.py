@@ -83,9 +83,14 @@ class Popularity(Model):
     weighs_novelty: ClassVar[bool] = True
 
     def __init__(
-        self, index: ItemIndex, *, half_life: float = 86_400.0, segments: int = 256, segment_items: int = 2048
+        self,
+        index: ItemIndex | None = None,
+        *,
+        half_life: float = 86_400.0,
+        segments: int = 256,
+        segment_items: int = 2048,
     ) -> None:
-        self._index = index
+        self._index = self._shared_or_own(index)
         self.half_life = half_life
         self.segments = segments
         self.segment_items = segment_items

@@ -83,8 +83,10 @@ class Repeats(Model):
     additive: ClassVar[bool] = False
     proposes_new_items: ClassVar[bool] = False
 
-    def __init__(self, index: ItemIndex, *, prior: float = 20.0, max_users: int = 200_000) -> None:
-        self._index = index
+    def __init__(
+        self, index: ItemIndex | None = None, *, prior: float = 20.0, max_users: int = 200_000
+    ) -> None:
+        self._index = self._shared_or_own(index)
         self.prior = prior
         self.max_users = max_users
         self._reset()
@@ -176,6 +178,7 @@ class Repeats(Model):
 
     def forget_user(self, user: str) -> None:
         """Drop the purchases of a user."""
+        super().forget_user(user)
         self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:

@@ -83,7 +83,7 @@ class SearchModel(SparseScoringModel):
 
     def __init__(
         self,
-        index: ItemIndex,
+        index: ItemIndex | None = None,
         *,
         half_life: float = 86_400.0,
         queries: int = 20_000,
@@ -196,6 +196,7 @@ class SearchModel(SparseScoringModel):
 
     def forget_user(self, user: str) -> None:
         """Drop the texts, queries and words that are not public and had the user, with their items."""
+        super().forget_user(user)
         user_hash = stable_hash(user)
         self._forget_rows(
             self._text_users.forget(user_hash, self._texts.hashes),

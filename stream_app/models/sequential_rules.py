@@ -1,6 +1,6 @@
 """Items that follow the newest items of the context in other sessions."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,13 +51,14 @@ class SequentialRules(SessionStoreModel):
 
     def __init__(
         self,
-        index: ItemIndex,
-        store: SessionStore,
+        index: ItemIndex | None = None,
+        store: SessionStore | None = None,
         owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         second_weight: float = 0.28,
+        **store_parameters: Any,
     ) -> None:
-        super().__init__(index, store, owns_store)
+        super().__init__(index, store, owns_store, **store_parameters)
         self.second_weight = second_weight
 
     def _compute_scores(self, neighbors: NeighborScores) -> Scores:

@@ -1,6 +1,6 @@
 """Items of recent sessions that are similar to the current one."""
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,16 +67,17 @@ class SessionKNN(SessionStoreModel):
 
     def __init__(
         self,
-        index: ItemIndex,
-        store: SessionStore,
+        index: ItemIndex | None = None,
+        store: SessionStore | None = None,
         owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         repeat: float = 1.9,
         weighting: str = "stan",
+        **store_parameters: Any,
     ) -> None:
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, not {weighting!r}")
-        super().__init__(index, store, owns_store)
+        super().__init__(index, store, owns_store, **store_parameters)
         self.repeat = repeat
         self.weighting = weighting
 

@@ -28,9 +28,11 @@ class SessionStoreModel(Model):
     index
         The items.
     store
-        Sessions and postings.
+        Sessions and postings; None for a store of its own.
     owns_store
         Whether this model owns the store.
+    **store_parameters
+        Hyperparameters of its own store.
     """
 
     uses_second_hop: ClassVar[bool] = True
@@ -39,9 +41,17 @@ class SessionStoreModel(Model):
     reason: ClassVar[str] = "related"
     """Source of the reason of an item that is not in the context."""
 
-    def __init__(self, index: ItemIndex, store: SessionStore, owns_store: bool = True) -> None:
-        self._index = index
-        self.store = store
+    def __init__(
+        self,
+        index: ItemIndex | None = None,
+        store: SessionStore | None = None,
+        owns_store: bool = True,
+        **store_parameters: Any,
+    ) -> None:
+        if store is not None and store_parameters:
+            raise ValueError(f"a shared store has its {', '.join(store_parameters)} already")
+        self._index = self._shared_or_own(index)
+        self.store = SessionStore(self._index, **store_parameters) if store is None else store
         self._owns_store = owns_store
 
     @property
@@ -108,6 +118,7 @@ class SessionStoreModel(Model):
 
     def forget_user(self, user: str) -> None:
         """Drop the sessions of a user."""
+        super().forget_user(user)
         if self._owns_store:
             self.store.forget_user(user)
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
+from stream_app.models.array_types import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
 from stream_app.models.columns import grow, grow_columns, item_mask, pack_rows, unpack_rows
+from stream_app.models.estimator import Estimator
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.bounded_rows import drop_items
@@ -19,6 +20,10 @@ from stream_app.models.repeated_choices import RepeatedChoices
 
 RECENT_EVENTS = 32
 """Recent events stored per user and stream."""
+
+
+MAX_ITEMS_ALONE = 200_000
+"""Largest number of items of a tracker without a shared index."""
 
 
 class EventStream(IntEnum):
@@ -69,7 +74,7 @@ class _RecentEvents:
         unpack_rows(state["times"], sizes, self.tails.times)
 
 
-class SessionTracker(Restorable):
+class SessionTracker(Estimator, Restorable):
     """Assigns events to sessions, and stores the recent events of each user.
 
     A session closes after `gap` seconds of inactivity in event time. A late event within the gap of the open session
@@ -78,7 +83,7 @@ class SessionTracker(Restorable):
     Parameters
     ----------
     index
-        The items; their hashes decide ties.
+        The items; their hashes decide ties. None for an index of its own.
     gap
         Seconds of inactivity that close a session.
     max_users
@@ -101,12 +106,17 @@ class SessionTracker(Restorable):
     """
 
     def __init__(
-        self, index: ItemIndex, *, gap: float = 1800.0, max_users: int = 200_000, half_life: float = 86_400.0
+        self,
+        index: ItemIndex | None = None,
+        *,
+        gap: float = 1800.0,
+        max_users: int = 200_000,
+        half_life: float = 86_400.0,
     ) -> None:
-        self._index = index
+        self._index = ItemIndex(MAX_ITEMS_ALONE, self.forget_items) if index is None else index
         self.gap = gap
         self.max_users = max_users
-        self._half_life = half_life
+        self.half_life = half_life
         self._reset()
         self._window_items: Items = np.zeros(RECENT_EVENTS, np.int32)
         self._window_times: Times = np.zeros(RECENT_EVENTS)
@@ -115,7 +125,7 @@ class SessionTracker(Restorable):
         self._users = IdIndex(self.max_users, self._drop)
         self._purchasing_users = IdIndex(self.max_users, self._drop_purchases)
         self._recent_events = (_RecentEvents(), _RecentEvents())
-        self._choices = RepeatedChoices(self._half_life)
+        self._choices = RepeatedChoices(self.half_life)
         self._serials: NDArray[np.int64] = np.zeros(64, np.int64)
         self._starts: Times = np.full(64, -np.inf)
         self._lasts: Times = np.full(64, -np.inf)
@@ -243,9 +253,8 @@ class SessionTracker(Restorable):
     def _drop_purchases(self, rows: Items) -> None:
         self._recent_events[EventStream.PURCHASES].tails.sizes[rows] = 0
 
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {"gap": self.gap, "max_users": self.max_users}
+    def _get_params(self) -> dict[str, Any]:
+        return {"gap": self.gap, "max_users": self.max_users, "half_life": self.half_life}
 
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
         return "sessions", {"gap": self.gap, "max_users": self.max_users}

@@ -23,8 +23,8 @@ class SparseScoringModel(Model):
         Largest number of touched items.
     """
 
-    def __init__(self, index: ItemIndex, capacity: int) -> None:
-        self._index = index
+    def __init__(self, index: ItemIndex | None, capacity: int) -> None:
+        self._index = self._shared_or_own(index)
         self._scratch = ScoreScratch(
             np.zeros(0), np.zeros(0), np.zeros(0, np.int32), np.zeros(capacity, np.int32)
         )

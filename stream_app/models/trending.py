@@ -82,7 +82,7 @@ class Trending(Model):
 
     def __init__(
         self,
-        index: ItemIndex,
+        index: ItemIndex | None = None,
         *,
         window: float = 3600.0,
         buckets: int = 6,
@@ -92,7 +92,7 @@ class Trending(Model):
     ) -> None:
         if not window > 0:
             raise ValueError(f"window must be above 0, not {window!r}")
-        self._index = index
+        self._index = self._shared_or_own(index)
         self.window = window
         self.buckets = buckets
         self.long_half_life = long_half_life

@@ -1,6 +1,6 @@
 """Items that a walk from item to item over the sessions arrives at, seen with the context's or not."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -50,14 +50,15 @@ class TwoHop(SessionStoreModel):
 
     def __init__(
         self,
-        index: ItemIndex,
-        store: SessionStore,
+        index: ItemIndex | None = None,
+        store: SessionStore | None = None,
         owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         direct_weight: float = 2.7,
         penalty: float = 0.42,
+        **store_parameters: Any,
     ) -> None:
-        super().__init__(index, store, owns_store)
+        super().__init__(index, store, owns_store, **store_parameters)
         self.direct_weight = direct_weight
         self.penalty = penalty
 

@@ -76,7 +76,7 @@ class UserKNN(SparseScoringModel):
 
     def __init__(
         self,
-        index: ItemIndex,
+        index: ItemIndex | None = None,
         *,
         max_users: int = 200_000,
         half_life: float = 86_400.0,
@@ -131,6 +131,7 @@ class UserKNN(SparseScoringModel):
 
     def forget_user(self, user: str) -> None:
         """Drop a user's items, and the user from the rings of items."""
+        super().forget_user(user)
         row = self._users.find(user)
         if row >= 0:
             self._users.forget(user)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.base import Context
-from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
+from stream_app.models.id_entrance import CONTEXT_LENGTH
+from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.diversity import Diversifier

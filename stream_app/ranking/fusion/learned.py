@@ -111,7 +111,11 @@ class LearnedFusion(ChoiceFusion):
         if not store_models:
             raise ValueError("the learned fusion needs one of the models on the session store")
         self._vectors = next((model for model in store_models if isinstance(model, ItemVectors)), None)
-        further_models = [model.name for model in models.models if self.uses_candidates_of(model)]
+        # by name: a list asks for each model, and an instance check of a River estimator takes long
+        further_models = [
+            model.name for model in models.models if not isinstance(model, SessionStoreModel | ItemToItem)
+        ]
+        self._further_models = frozenset(further_models)
         self.table = FeatureTable(
             [
                 *(block for block in blocks if self._vectors is not None or not block.needs_vectors),
@@ -153,7 +157,7 @@ class LearnedFusion(ChoiceFusion):
         Models on the session store are not: their sums are read from the store. Item-to-item is not: the store has
         the same co-visits in more detail.
         """
-        return not isinstance(model, SessionStoreModel | ItemToItem)
+        return model.name in self._further_models
 
     def is_fallback_source(self, model: Model) -> bool:
         """Whether rank fusion uses a model; of the models on the session store the first, their ranks are alike."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.estimator import Estimator
 from stream_app.models.model_state import Restorable, State
 
 Matrix = NDArray[np.float32]
@@ -13,7 +14,7 @@ Matrix = NDArray[np.float32]
 _LOSS_WINDOW = 1_000
 
 
-class ListwiseRanker(Restorable):
+class ListwiseRanker(Estimator, Restorable):
     """Scores the rows of a list and learns one choice at a time.
 
     The probability that a candidate is chosen is proportional to ``exp(score)``. Each choice moves the weights along
@@ -43,6 +44,9 @@ class ListwiseRanker(Restorable):
         self.parameters = parameters
         self.choices = 0
         self.loss = 0.0
+
+    def _get_params(self) -> dict[str, Any]:
+        return dict(self.parameters)
 
     def score(self, features: Matrix) -> Matrix:
         """Score candidates.

@@ -201,7 +201,7 @@ class SearchRanker:
         excluded: Collection[str],
     ) -> Items:
         for model, proposed in proposals:
-            if isinstance(model, SearchModel):
+            if model is self._search_model:
                 with allowed_items(self._models.index, excluded) as allowed:
                     allowed_candidates = proposed.items[allowed[proposed.items]]
                 added: Items = allowed_candidates[

@@ -16,7 +16,8 @@ from state.fold import FoldOutcome, fold, segments_of
 from state.row import EMPTY_ROW, UserRow
 from stream_app.kafka.event_records import event_record
 from stream_app.models.base import Context
-from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
+from stream_app.models.id_entrance import CONTEXT_LENGTH
+from stream_app.models.model_set import ModelSet
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import make_rank_request
 from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Context, Items, Model
-from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
+from stream_app.models.id_entrance import CONTEXT_LENGTH
+from stream_app.models.model_set import ModelSet
 from stream_app.ranking.ranker import Ranker
 from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
 from stream_app.tools.evaluation.latency import LatencyStats, latency_stats

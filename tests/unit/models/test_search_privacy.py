@@ -33,7 +33,7 @@ class SearchLog:
 
     def is_public(self, query: str) -> bool:
         [model] = [each for each in self.models.models if each.name == "search"]
-        return bool(model.is_public(query))  # type: ignore[attr-defined]
+        return bool(model.is_public(query))
 
     def candidates(self, query: str) -> list[str]:
         context = self.models.context("", (), (), 0, (), self.models.newest, query)
