@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import State, migrated
+from stream_app.models.river_model import RiverModel
 from stream_app.models.session_store_model import SessionStoreModel
 
 ITEMS: Final = "items"
@@ -184,5 +185,9 @@ def adopt_parts(models: ModelSet, source: ModelSet, names: Collection[str]) -> N
     copied = parts_of(source)
     for name, part in parts_of(models).items():
         if name in names:
-            _restore(part, copied[name].state())
+            other = copied[name]
+            if isinstance(part, RiverModel) and isinstance(other, RiverModel):
+                part.adopt(other)
+            else:
+                _restore(part, other.state())
     models.tracker.newest_session = newest_session(models)

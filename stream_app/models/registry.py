@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any, Final
 
 from stream_app.errors import UserError
+from stream_app.models import plugins
 from stream_app.models.base import Model
 from stream_app.models.biased_mf import BiasedMF
 from stream_app.models.bpr import BPR
@@ -13,6 +14,7 @@ from stream_app.models.content import Content
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
+from stream_app.models.model_sources import RiverSource, find_source
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeats import Repeats
 from stream_app.models.search import SearchModel
@@ -58,7 +60,7 @@ def create(
     Parameters
     ----------
     names
-        Names from `MODELS`.
+        Names of models, see `source_of`.
     index
         The shared item index.
     overrides
@@ -87,22 +89,21 @@ def create(
     check_parameters(overrides)
     models: list[Model] = []
     store: SessionStore | None = None
+    sources = {name: source_of(name) for name in names}
     for position, name in enumerate(names):
-        if name not in MODELS:
-            known = ", ".join(MODELS)
-            raise UserError(
-                f"There is no model {name!r}; there are {known}. Set HEADRACE_MODELS to some of these."
-            )
         if name in names[:position]:
             raise UserError(f"Model {name!r} is named twice. Name each model once in HEADRACE_MODELS.")
-        model_class: Any = MODELS[name]
+        model_class: Any = sources[name]
+        if isinstance(model_class, RiverSource):
+            models.append(model_class.model(index, overrides.get(name, {}), parameters))
+            continue
         arguments = parameters | dict(overrides.get(name, {}))
         try:
             if "store" in signature(model_class).parameters:
                 # the first model on the store owns it
                 owns_store = store is None
                 if store is None:
-                    shared = parameters | _store_overrides(names, overrides)
+                    shared = parameters | _store_overrides(sources, overrides)
                     store = SessionStore(index, **_accepted(SessionStore, shared))
                 models.append(model_class(index, store, owns_store, **_accepted(model_class, arguments)))
             else:
@@ -114,8 +115,37 @@ def create(
     return models
 
 
+def source_of(name: str) -> type[Model] | RiverSource:
+    """What a name stands for: a model of `MODELS`, of River, or of an installed package.
+
+    Raises
+    ------
+    UserError
+        If there is no model of that name, or what it stands for is none.
+
+    Examples
+    --------
+    >>> source_of("popularity").__name__, source_of("river:reco.BiasedMF").name
+    ('Popularity', 'river:reco.BiasedMF')
+    """
+    source = find_source(name, MODELS)
+    if source is None:
+        raise UserError(
+            f"There is no model {name!r}; there are {', '.join(known_models())}, and those of River, such as "
+            "river:reco.BiasedMF. Set HEADRACE_MODELS to some of these."
+        )
+    return source
+
+
+def known_models() -> list[str]:
+    """Names of Headrace's models and of those that installed packages register."""
+    return [*MODELS, *(name for name in plugins.registered_names(plugins.MODELS) if name not in MODELS)]
+
+
 def check_parameters(overrides: Overrides) -> None:
     """Check the names, types and ranges of hyperparameters.
+
+    Those of a River object are checked when it is made.
 
     Raises
     ------
@@ -130,9 +160,12 @@ def check_parameters(overrides: Overrides) -> None:
     stream_app.errors.UserError: HEADRACE_MODEL_PARAMETERS: n_factors of bpr is a whole number from 1 on ...
     """
     for name, arguments in overrides.items():
-        if name not in MODELS:
-            raise UserError(f"{SETTING}: there is no model {name!r}; there are {', '.join(MODELS)}.")
-        defaults = MODELS[name].hyper_parameters()
+        source = find_source(name, MODELS)
+        if source is None:
+            raise UserError(f"{SETTING}: there is no model {name!r}; there are {', '.join(known_models())}.")
+        if isinstance(source, RiverSource):
+            continue
+        defaults = source.hyper_parameters()
         for parameter, value in arguments.items():
             if parameter not in defaults:
                 raise UserError(f"{SETTING}: {name} has no {parameter!r}; it has {', '.join(defaults)}.")
@@ -156,11 +189,17 @@ def _expectation(parameter: str, default: Any, value: Any) -> str:
     return "" if number and value >= 0 else "a number from 0 on"
 
 
-def _store_overrides(names: Sequence[str], overrides: Overrides) -> dict[str, Any]:
+def _store_overrides(
+    sources: Mapping[str, type[Model] | RiverSource], overrides: Overrides
+) -> dict[str, Any]:
     """Parameters of the session store that are given with the models on it."""
     found: dict[str, tuple[str, Any]] = {}
-    for name in names:
-        if name not in overrides or "store" not in signature(MODELS[name]).parameters:
+    for name, source in sources.items():
+        if (
+            isinstance(source, RiverSource)
+            or name not in overrides
+            or "store" not in signature(source).parameters
+        ):
             # a parameter of the same name is its own
             continue
         for parameter, value in _accepted(SessionStore, dict(overrides.get(name, {}))).items():

@@ -1,0 +1,146 @@
+"""A recommender of River, `river.reco`, as a model with bounded memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from river import reco
+
+from stream_app.models.base import NO_ITEM, Context, Items, Observation
+from stream_app.models.id_index import IdIndex
+from stream_app.models.item_index import ItemIndex
+from stream_app.models.model_state import State
+from stream_app.models.river_graph import forget_keys
+from stream_app.models.river_model import RiverModel
+
+_NEW_USER: Final = "user"
+"""Key of the user that stands for all users without a row."""
+
+
+def _user_key(row: int) -> str:
+    return f"user:{row}"
+
+
+def _item_key(item: int) -> str:
+    return f"item:{item}"
+
+
+class RiverRanker(RiverModel):
+    """A River ranker over keys of Headrace, which are forgotten with their users and items.
+
+    Users have the key of their row, items that of their integer; ids are not passed on. The rows are bounded: a full
+    index of users evicts the longest inactive, and the ranker forgets their keys as it does those of erased users
+    and evicted items. A ranker in which a key could be left starts anew instead, see `stream_app.models.river_graph`.
+
+    The first choice of each user is also learned as one of a user that stands for all new ones, since River's rankers
+    say nothing of a user whom they do not know.
+
+    Parameters
+    ----------
+    index
+        The items.
+    river
+        A ranker that has learned nothing; it is copied. One that is contextual gets the event time ``ts``, the
+        ``query`` and the user's segments.
+    name
+        Name of the model.
+    max_users
+        Users with a row.
+    pool, negatives, seed
+        See `RiverModel`.
+
+    Examples
+    --------
+    >>> model = RiverRanker(river=reco.BiasedMF(n_factors=8, seed=3))
+    >>> for _ in range(30):
+    ...     model.learn_one("ann", "shoe", 2.0)
+    ...     model.learn_one("ann", "sock", -1.0)
+    >>> model.rank("ann", {"sock", "shoe", "unknown"})
+    ['shoe', 'sock', 'unknown']
+    """
+
+    def __init__(
+        self,
+        index: ItemIndex | None = None,
+        *,
+        river: reco.base.Ranker,
+        name: str = "river",
+        max_users: int = 200_000,
+        pool: int = 100,
+        negatives: float = 1.0,
+        seed: int = 7,
+    ) -> None:
+        super().__init__(index, river, name=name, pool=pool, negatives=negatives, seed=seed)
+        self.max_users = max_users
+        self._reset()
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._users = IdIndex(self.max_users, self._drop_users)
+        self._knows_new_user = False
+
+    def _get_params(self) -> dict[str, Any]:
+        names = ("river", "name", "max_users", "pool", "negatives", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def learn(self, observation: Observation) -> None:
+        """Learn an observation, and samples of other items; repeats are skipped."""
+        if observation.repeat:
+            return
+        is_new = self._users.find(observation.user) == NO_ITEM
+        key = _user_key(self._users.index(observation.user, observation.ts))
+        x = self._features(observation)
+        for item, target in self._examples(observation):
+            self._learned.learn_one(key, _item_key(item), target, x)
+            if is_new:
+                self._knows_new_user = True
+                self._learned.learn_one(_NEW_USER, _item_key(item), target, x)
+
+    def _features(self, of: Observation | Context) -> dict[str, Any] | None:
+        """Features for a contextual ranker."""
+        if not self._learned.is_contextual:
+            return None
+        ts = of.now if isinstance(of, Context) else of.ts
+        return {"ts": ts, "query": of.query, **dict.fromkeys(of.segments, 1)}
+
+    def _predictions(self, context: Context, items: Sequence[int]) -> Sequence[float] | None:
+        row = self._users.find(context.user) if context.user else NO_ITEM
+        if row == NO_ITEM and not self._knows_new_user:
+            return None
+        key = _NEW_USER if row == NO_ITEM else _user_key(row)
+        x, predict = self._features(context), self._learned.predict_one
+        return [predict(key, _item_key(item), x) for item in items]
+
+    def forget_user(self, user: str) -> None:
+        """Drop what was learned under the key of a user."""
+        super().forget_user(user)
+        self._users.forget(user)
+
+    def forget_items(self, items: Items) -> None:
+        """Drop what was learned under the keys of items."""
+        in_range = items[items < len(self._known)]
+        known = in_range[self._known[in_range]].tolist()
+        super().forget_items(items)
+        self._forget([_item_key(item) for item in known])
+
+    def _drop_users(self, rows: Items) -> None:
+        self._forget([_user_key(row) for row in rows.tolist()])
+
+    def _forget(self, keys: Sequence[str]) -> None:
+        if keys and not forget_keys(self._learned, keys):
+            # a key may be left: what the ranker learned is dropped as a whole
+            self._learned = self.river.clone()
+            self._known[:] = False
+            self._knows_new_user = False
+            self._pool.forget_items(self._pool.items[: self._pool.size].copy())
+
+    def _get_state(self) -> State:
+        return {**super()._get_state(), "users": self._users.state(), "new_user": self._knows_new_user}
+
+    def _set_tables(self, state: Mapping[str, Any]) -> None:
+        super()._set_tables(state)
+        self._users.restore(state["users"])
+        self._knows_new_user = bool(state["new_user"])
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return super().memory() + self._users.memory()
