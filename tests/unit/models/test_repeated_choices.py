@@ -9,7 +9,7 @@ import pytest
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeated_choices import WIDTH, ChoiceGroup, RepeatedChoices
-from tests.checks.model_harness import same
+from stream_app.tools.model_checks.harness import same
 from topics.records import Interaction, Kind, Line, Source
 
 START = 1_700_000_000.0

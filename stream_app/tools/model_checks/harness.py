@@ -41,12 +41,31 @@ def title_of(item: str) -> str:
 
 
 class ModelHarness:
-    """One model with its own item index and session tracker."""
+    """One model with its own item index and session tracker.
 
-    def __init__(self, name: str, capacity: int = 500, **parameters: Any) -> None:
+    Parameters
+    ----------
+    name
+        Of the model.
+    capacity
+        Largest number of items.
+    overrides
+        Hyperparameters of the model, as of ``HEADRACE_MODEL_PARAMETERS``; `parameters` replace them.
+    **parameters
+        Hyperparameters; the model gets those that it has.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        capacity: int = 500,
+        overrides: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> None:
         self.index = ItemIndex(capacity, self._forget)
         self.tracker = SessionTracker(self.index, max_users=parameters.get("max_users", 1000))
-        self.model: Model = create([name], self.index, **parameters)[0]
+        kept = {key: value for key, value in (overrides or {}).items() if key not in parameters}
+        self.model: Model = create([name], self.index, overrides={name: kept}, **parameters)[0]
         self.described: set[int] = set()
 
     def _forget(self, items: Items) -> None:
@@ -76,6 +95,7 @@ class ModelHarness:
         )
 
     def learn(self, *events: Event) -> "ModelHarness":
+        """Learn events; returns the harness."""
         for event in events:
             self.model.learn(self.observe(event))
         return self
@@ -83,6 +103,7 @@ class ModelHarness:
     def context(
         self, user: str, *names: str, segments: tuple[str, ...] = (), now: float = 50_000.0
     ) -> Context:
+        """Context of a user after items, 30 seconds apart."""
         items = np.array([self.index.find(name) for name in names], np.int32)
         times: Times = now - 30.0 * np.arange(len(items), dtype=np.float64)[::-1]
         return Context(user, items, times, 0, segments, now, query=title_of(names[-1]) if names else "thing")
@@ -100,6 +121,7 @@ class ModelHarness:
         ]
 
     def lists(self, k: int = 20) -> list[Candidates]:
+        """Candidates of all contexts."""
         return [self.model.candidates(context, k) for context in self.contexts()]
 
     def named_lists(self) -> list[list[tuple[str, float]]]:
@@ -138,6 +160,7 @@ def stream(length: int = 600, users: int = 25, items: int = 40, seed: int = 1) -
 
 
 def view(user: str, item: str, ts: float) -> Event:
+    """A view without segments."""
     return Event(user, item, ts, Kind.VIEW, 1.0, ())
 
 
@@ -153,9 +176,11 @@ def same(left: Any, right: Any) -> bool:
 
 
 def leaves(state: Any) -> Iterator[Any]:
+    """Values of a state that are neither dictionaries nor lists."""
     if isinstance(state, Mapping):
         for key, value in state.items():
-            assert type(key) is str
+            if type(key) is not str:
+                raise TypeError(f"a dictionary of the state has the key {key!r}, which is no text")
             yield from leaves(value)
     elif isinstance(state, list):
         for value in state:
@@ -167,6 +192,7 @@ def leaves(state: Any) -> Iterator[Any]:
 def arrays_of(thing: Any) -> dict[int, int]:
     """Bytes of every numpy array that a model holds, by the id of its memory's owner; the index left out."""
     candidates: dict[int, int] = {}
+    packages = {"stream_app", "river", type(thing).__module__.split(".")[0]}
     seen: set[int] = set()
     pending = [thing]
     while pending:
@@ -178,8 +204,6 @@ def arrays_of(thing: Any) -> dict[int, int]:
             candidates[id(each)] = each.nbytes
         elif isinstance(each, str | bytes | int | float):
             continue
-        elif isinstance(each, dict | list | tuple) or type(each).__module__.startswith(
-            ("stream_app", "river")
-        ):
+        elif isinstance(each, dict | list | tuple) or type(each).__module__.split(".")[0] in packages:
             pending += gc.get_referents(each)
     return candidates
