@@ -31,8 +31,10 @@ class LinearConfig(PositionConfig, frozen=True, kw_only=True):
     """Index of the fused score among the features."""
     prior_mean: Sequence[float] | None = None
     """Prior weights of all features; None for `prior_weight` on `prior_feature` alone."""
-    prior_strength: float = 1_000.0
-    """Impressions that the prior counts for."""
+    prior_strength: float = 100.0
+    """Impressions that the prior counts for. Probabilities and rates differ little within a list, so a strong prior
+    slows the learning of their weights most.
+    """
     half_life: float = 14 * 86_400.0
     """Seconds in which an event loses half its weight; ``math.inf`` for no decay."""
     reward_scale: float | None = None

@@ -34,15 +34,6 @@ from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 
 _EXAMINATION_PRIOR: Final = PositionConfig().examination_model().prior
 
-PRIOR_STRENGTH: Final = 100.0
-"""Impressions that the prior counts for. A tenth of the default: probabilities and rates differ little within a list,
-so a strong prior slows the learning of their weights most."""
-
-EXPLORATION: Final = 0.05
-"""Exploration of the policies that sample weights; with this prior, about as much as by default before rewards."""
-
-_SAMPLING_POLICIES: Final = frozenset({"thompson", "session_value"})
-
 POOL_SIZE: Final = 60
 """Candidates of the fused order that a policy may choose from."""
 
@@ -117,8 +108,6 @@ class LivePolicies(Restorable):
                     "prior_feature": PRIOR_FEATURE,
                     "prior_mean": PRIOR_MEAN,
                     "column": POPULARITY_FEATURE,
-                    "prior_strength": PRIOR_STRENGTH,
-                    **({"exploration": EXPLORATION} if name in _SAMPLING_POLICIES else {}),
                     **overrides.get(name, {}),
                 },
             )

@@ -34,5 +34,5 @@ class RankingConfig:
     list_length: int = 20  # items on a list
     list_rules: ListRules = NO_RULES  # rules that lists satisfy besides relevance
     # initial split of users between ranking policies, by weights
-    policies: Mapping[str, float] = field(default_factory=lambda: {"fixed": 1.0})
+    policies: Mapping[str, float] = field(default_factory=lambda: {"thompson": 0.9, "fixed": 0.1})
     policy_parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -199,9 +199,9 @@ class PolicySettings(SettingsGroup):
     """Policies, their comparison and the guardrail."""
 
     policies: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        {"fixed": 1.0},
+        {"thompson": 0.9, "fixed": 0.1},
         description="Initial assignment of users to ranking policies by weight, a JSON "
-        'object such as `{"thompson": 0.9, "fixed": 0.1}`. Policies: fixed (the fused order), popularity, thompson, '
+        'object; `{"fixed": 1}` keeps the fused order. Policies: fixed (the fused order), popularity, thompson, '
         "linucb, epsilon_greedy, item_thompson, session_value. A policy with weight 0 learns but has no users. "
         "`headrace policies` shows their metrics and changes the assignment.",
     )

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from stream_app.client.redis_contract import user_key
+from stream_app.settings import load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
 from tests.support.kafka_records import to_record
@@ -21,7 +22,7 @@ CLICKS_EACH = 12
 
 @pytest.fixture
 def environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[IntegrationEnvironment]:
-    with clean_environment(servers, tmp_path) as created:
+    with clean_environment(servers, tmp_path, policies=load_settings().policies) as created:
         yield created
 
 

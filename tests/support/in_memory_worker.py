@@ -163,6 +163,7 @@ class InMemoryWorker:
         in_memory: dict[str, Any] = {
             "models": ["popularity", "item_to_item"],
             "fusion": "rrf",
+            "policies": {"fixed": 1.0},
             "candidates_per_source": 50,
             "max_items": 1000,
             "max_users": 1000,

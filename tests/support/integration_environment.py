@@ -44,6 +44,12 @@ COMMAND_SECONDS: Final = 300.0
 _SESSION_TIMEOUT: Final = 6.0
 """Seconds until the broker detects a killed worker: the minimum of the setting."""
 
+FUSED_ORDER: Final = {"fixed": 1.0}
+"""The policies of an environment by default.
+
+A policy's lists depend on rewards, and these on the moment at which each list was published: two runs differ in them.
+"""
+
 _interaction: Final = msgspec.msgpack.Decoder(Interaction)
 
 
@@ -93,6 +99,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             "redis": self.settings.redis,
             "log_level": "INFO",
             "session_timeout": _SESSION_TIMEOUT,
+            "policies": FUSED_ORDER,
             **self.overrides,
         }
         command = faulty_worker.command(*faults) if faults else None
@@ -126,6 +133,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
                 app_id=self.settings.app_id,
                 broker=self.settings.broker,
                 redis=str(self.overrides.get("redis", self.settings.redis)),
+                policies=self.overrides.get("policies", FUSED_ORDER),
             )
             | {"COLUMNS": "200"},
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """Log, settings and ranker for the commands of ``headrace evaluate`` and ``headrace tune``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from stream_app.errors import UserError
 from stream_app.models.registry import MODELS
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.assembly import make_models, make_ranker
+from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.evaluation.report import effective_fusion
@@ -69,10 +71,24 @@ def settings_with_models(models: str | None) -> Settings:
     return load_settings(models=names)
 
 
+def offline_ranking_config(settings: Settings) -> RankingConfig:
+    """The configuration of models and lists in the fused order, whatever the policies of the workers.
+
+    A log has no rewards: a policy would stay at its prior, and explore without learning anything.
+
+    Examples
+    --------
+    >>> offline_ranking_config(Settings(policies={"thompson": 1.0})).policies
+    {'fixed': 1.0}
+    """
+    return replace(settings.ranking_config, policies={"fixed": 1.0}, policy_parameters={})
+
+
 def build_ranker(settings: Settings, length: int) -> Ranker:
-    """A ranker as in a worker, untrained, with compiled kernels, for lists of `length` items."""
+    """A ranker as in a worker, untrained, in the fused order, with compiled kernels, for lists of `length` items."""
     warm_up(settings)  # compilation must not count as latency of a prediction
-    models = make_models(settings.ranking_config)
+    config = offline_ranking_config(settings)
+    models = make_models(config)
     if settings.fusion == "learned" and effective_fusion(models, settings.fusion) != "learned":
         store_model_names = ", ".join(
             name for name, model in MODELS.items() if issubclass(model, SessionStoreModel)
@@ -82,7 +98,7 @@ def build_ranker(settings: Settings, length: int) -> Ranker:
             "lists are fused by reciprocal ranks (rrf) instead.",
             err=True,
         )
-    return make_ranker(models, settings.ranking_config, length)
+    return make_ranker(models, config, length)
 
 
 def learning_settings(settings: Settings) -> dict[str, object]:

@@ -18,7 +18,7 @@ from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.cli.tune import TuneOptions
-from stream_app.tools.commands.evaluation_setup import learning_settings, read_log
+from stream_app.tools.commands.evaluation_setup import learning_settings, offline_ranking_config, read_log
 from stream_app.tools.console import open_progress, print_table
 from stream_app.tools.evaluation.report import TuningReport, describe_run
 from stream_app.tools.evaluation.search_spaces import (
@@ -167,7 +167,7 @@ def _target(model: str, settings: Settings) -> _Target:
     def build_models(parameters: Parameters) -> ModelSet:
         overrides = settings.model_parameters
         merged = {**overrides, name: {**overrides.get(name, {}), **parameters}}
-        return make_models(settings.model_copy(update={"model_parameters": merged}).ranking_config)
+        return make_models(offline_ranking_config(settings.model_copy(update={"model_parameters": merged})))
 
     return _Target(name, build_models)
 
@@ -178,7 +178,7 @@ def _read_sessions(options: TuneOptions, file: Path, settings: Settings, *, fuse
         raise UserError("No session of the validation tail has two clicks, so there is nothing to predict.")
 
     def ranker(models: ModelSet, length: int) -> Ranker:
-        return make_ranker(models, settings.ranking_config, length)
+        return make_ranker(models, offline_ranking_config(settings), length)
 
     trial = SessionsTrial(split, ranker=ranker if fused else None, sessions_per_day=options.sessions_per_day)
     return _Data(trial, len(split.train), len(split.test))

@@ -19,11 +19,11 @@ def test_docs_name_the_policy_and_its_parameters(name: str) -> None:
 def test_docs_have_the_defaults() -> None:
     thompson = create_policy("thompson", 3).parameters
     for text, setting in (
-        ("0.2 (`thompson`", "exploration"),
+        ("0.05 (`thompson`", "exploration"),
         ("| 64,", "draws"),
-        ("0.1, 0, 1,000", "prior_weight"),
+        ("0.1, 0, 100", "prior_weight"),
     ):
         assert text in PAGE
         assert str(thompson[setting]) in text
     assert thompson["half_life"] == 14 * 86_400
-    assert thompson["prior_strength"] == 1_000
+    assert thompson["prior_strength"] == 100

@@ -142,7 +142,12 @@ class TestEveryPolicy:
 @pytest.mark.parametrize("name", FEATURE_WEIGHTING_POLICIES)
 class TestFeatureWeightingPolicies:
     def test_liked_features_rise_and_disliked_features_fall(self, name: str) -> None:
-        policy, candidates = trained(name, 3_000), candidate_features()
+        # enough exploration that 50 seeds display more than one list
+        policy, candidates = (
+            create_policy(name, WIDTH, exploration=0.2, prior_strength=1_000.0),
+            candidate_features(),
+        )
+        train(policy, 3_000)
         displayed = np.concatenate(
             [candidates[policy.decide(candidates, 5, seed).order] for seed in range(50)]
         )

@@ -17,7 +17,7 @@ DRAWS = 20_000
 @pytest.mark.parametrize("lists", [0, 40])
 @pytest.mark.parametrize("name", ["thompson", "epsilon_greedy", "item_thompson", "session_value"])
 def test_empirical_frequencies_match_logged_propensities(name: str, lists: int) -> None:
-    policy = create_policy(name, WIDTH, epsilon=0.2)
+    policy = create_policy(name, WIDTH, epsilon=0.2, exploration=0.2, prior_strength=1_000.0)
     train(policy, lists)
     candidates, items, k = candidate_features(12), item_hashes(12), 4
     counts = np.zeros((k, 12))

@@ -16,7 +16,9 @@ KINDS = {"tent": "dome tent for two", "sock": "warm woollen sock"}
 
 
 def make_settings(floor: str) -> Settings:
-    return Settings(list_length=4, exposure_floor=floor, max_items=500, max_users=500)
+    return Settings(
+        list_length=4, exposure_floor=floor, max_items=500, max_users=500, policies={"fixed": 1.0}
+    )
 
 
 def build_models(settings: Settings) -> ModelSet:
