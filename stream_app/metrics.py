@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from stream_app.drift_metrics import DriftMetrics
 from stream_app.erasure_metrics import ErasureMetrics
 from stream_app.metric_group import MetricGroup
 from stream_app.reward_metrics import RewardMetrics
@@ -350,6 +351,7 @@ class Metrics(
     PolicyListMetrics,
     RewardMetrics,
     ErasureMetrics,
+    DriftMetrics,
 ):
     """The metrics of one worker.
 

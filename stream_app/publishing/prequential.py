@@ -8,10 +8,17 @@ from typing import Final
 
 from state.list_store import PublishedListStore
 from stream_app.metrics import Metrics
+from stream_app.publishing.drift_watch import DriftWatch
+from topics.records import Interaction, Kind
 
 
 class PrequentialEvaluator:
     """Evaluates published lists on the interactions that follow them.
+
+    Parameters
+    ----------
+    drift
+        Watches the hits, and the prices of purchases; None watches nothing.
 
     Examples
     --------
@@ -22,14 +29,24 @@ class PrequentialEvaluator:
     2
     """
 
-    def __init__(self, metrics: Metrics, list_store: PublishedListStore) -> None:
+    def __init__(
+        self, metrics: Metrics, list_store: PublishedListStore, drift: DriftWatch | None = None
+    ) -> None:
         self._metrics = metrics
+        self._drift = drift
         self.list_store: Final = list_store
         self._listed_items: set[str] = set()
 
     def on_published(self, items: Iterable[str]) -> None:
         """Record the items of lists that Redis acknowledged."""
         self._listed_items.update(items)
+
+    def measure(self, interaction: Interaction, ts: float) -> None:
+        """Evaluate the lines of a choice, and watch their prices if it is a purchase; `ts` as below."""
+        for line in interaction.lines:
+            self.evaluate_interaction(interaction.user_id, line.item_id, ts)
+        if self._drift is not None and interaction.kind is Kind.PURCHASE:
+            self._drift.on_purchase(interaction.lines, ts)
 
     def evaluate_interaction(self, user_id: str, item_id: str, ts: float) -> int:
         """Evaluate an interaction on the list last published to the user before it.
@@ -49,6 +66,8 @@ class PrequentialEvaluator:
             return 0
         self._metrics.prequential_events.inc()
         rank = listed.rank(item_id) + 1
+        if self._drift is not None:
+            self._drift.on_choice(rank > 0, ts)
         if rank:
             self._metrics.prequential_hits.inc()
             self._metrics.prequential_reciprocal_rank.inc(1.0 / rank)

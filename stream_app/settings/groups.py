@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from stream_app.experiment.drift_config import DriftConfig
 from stream_app.ranking.config import ModelsConfig, RankingConfig
 from stream_app.ranking.list_rules import ListRules, parse_floors
 from stream_app.settings.base import (
@@ -221,6 +222,12 @@ class PolicySettings(SettingsGroup):
         "with a weight are paused: one of the policies.",
     )
 
+    drift_significance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0005,
+        description="Significance level at which ADWIN reports a change of the hit rate, of a policy's clicks per "
+        "list or of prices; 0 watches nothing.",
+    )
+
     @field_validator("control_policy")
     @classmethod
     def _check_control(cls, name: str, info: ValidationInfo) -> str:
@@ -298,6 +305,11 @@ class Settings(
     >>> Settings(list_length=10).list_length
     10
     """
+
+    @property
+    def drift_config(self) -> DriftConfig:
+        """Configuration of the drift detectors."""
+        return DriftConfig(significance=self.drift_significance)
 
     @property
     def topics(self) -> tuple[TopicSpec, ...]:

@@ -23,6 +23,7 @@ from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.publishing.clocks import Clocks
 from stream_app.publishing.degraded_ranking import DegradedRanking
+from stream_app.publishing.drift_watch import DriftWatch
 from stream_app.publishing.flush_loop import FlushLoop
 from stream_app.publishing.list_builder import ListBuilder
 from stream_app.publishing.list_log import ListLog
@@ -104,7 +105,8 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     models = loaded.models
     list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
     log_progress = LogProgress()
-    prequential = PrequentialEvaluator(metrics, list_store)
+    drift = DriftWatch(metrics, settings.drift_config, models.outliers.is_outlier)
+    prequential = PrequentialEvaluator(metrics, list_store, drift)
     list_log = ListLog(list_store, append, log_progress, ports.rows.partition_of, enabled=settings.log_lists)
     flush_loop = build_flush_loop(settings, ports, models, prequential, list_log)
     replica = Replica(
@@ -121,7 +123,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     )
     replica.topic_ids, replica.fingerprint = topic_ids, loaded.fingerprint
     rules = settings.attribution_rules
-    rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules)
+    rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules, drift)
     processor = EventProcessor(
         ports.rows, replica, flush_loop, prequential, rewards, append, metrics, settings.session_gap
     )

@@ -110,7 +110,7 @@ class EventProcessor:
         self._rows.put(event.user_id, row, record_id.partition)
         # 2. Measure. The list is judged by an event that neither it nor the models have seen.
         if is_new and event_type.is_choice and interaction is not None:
-            self._run(Step.MEASURE, record_id, self._measure, interaction, ts)
+            self._run(Step.MEASURE, record_id, self._prequential.measure, interaction, ts)
         # 3. Learn: append the interaction to the log, and fold it here at once, so that step 5 publishes a list
         #    that reflects it.
         if interaction is not None:
@@ -155,10 +155,6 @@ class EventProcessor:
                 record_id.partition,
                 record_id.offset,
             )
-
-    def _measure(self, interaction: Interaction, ts: float) -> None:
-        for line in interaction.lines:
-            self._prequential.evaluate_interaction(interaction.user_id, line.item_id, ts)
 
     def _learn(self, interaction: Interaction) -> None:
         stale = self._replica.fold_local(interaction)

@@ -15,6 +15,7 @@ from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.metrics import Metrics
+from stream_app.publishing.drift_watch import DriftWatch
 from stream_app.worker.replica import Replica
 from topics.catalog import REWARDS
 from topics.event_types import BY_STRUCT, Effect
@@ -32,6 +33,8 @@ class RewardAttributor:
     ----------
     log_progress
         Which rewards are already in the log.
+    drift
+        Watches the clicks per list; None watches nothing.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class RewardAttributor:
         append: RecordAppender,
         metrics: Metrics,
         rules: AttributionRules,
+        drift: DriftWatch | None = None,
     ) -> None:
         self._list_store = list_store
         self._log_progress = log_progress
@@ -49,6 +53,7 @@ class RewardAttributor:
         self._append = append
         self._metrics = metrics
         self._rules = rules
+        self._drift = drift
         self._delivery_callbacks: Final = DeliveryCallbacks(self._on_delivered)
         self._unattributed: Final = {
             reason: metrics.unattributed.labels(str(reason)) for reason in Unattributed
@@ -90,6 +95,8 @@ class RewardAttributor:
             self._send(reward)
             self._replica.fold_local_reward(reward)
             self._record_metrics(reward)
+            if self._drift is not None:
+                self._drift.on_reward(reward)
 
     def _send_erasure(self, user_id: str, record_id: RecordId, ts: float) -> None:
         # The erasure follows the user's rewards in their partition; the interaction of the erasure, on another topic,

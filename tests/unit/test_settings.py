@@ -47,6 +47,7 @@ NON_DEFAULT: dict[str, Any] = {
     "policy_parameters": {"thompson": {"exploration": 0.5}},
     "control_policy": "thompson",
     "guardrail_margin": 0.25,
+    "drift_significance": 0.01,
     "candidates_per_source": 6,
     "list_ttl": 60.0,
     "flush_users": 1,

@@ -129,7 +129,7 @@ def test_the_steps_of_the_first_half_are_those_of_the_code() -> None:
     steps = (
         " fold(",
         "._rows.put(",
-        "._measure,",
+        ".measure,",
         "._append(",
         "._learn,",
         ".process_event",
