@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-encoders closed-loop estimators lock clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -31,6 +31,7 @@ help:
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
+	@echo '  make bench-drift    faster decay after a drift, in generated shops with shifts of tastes'
 	@echo '  make bench-encoders   encoders of texts compared with TF-IDF; ARGS="--encoder NAME" for another'
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
 	@echo '  make estimators     accuracy of the off-policy estimators on logs with known policy values'
@@ -79,6 +80,9 @@ bench: $(INSTALL_STAMP)
 
 bench-bandit: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.bandit $(ARGS)
+
+bench-drift: $(INSTALL_STAMP)
+	@$(PY) -m stream_app.tools.bench.drift $(ARGS)
 
 bench-encoders: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.encoders $(ARGS)

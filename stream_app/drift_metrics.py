@@ -23,3 +23,8 @@ class DriftMetrics(MetricGroup):
             "Time of the last change that was found in a stream, seconds since the epoch by the broker's clock.",
             "stream",
         )
+        self.decay_rate = self._gauge(
+            "headrace_decay_rate",
+            "How many times as fast as by the half-lives of the settings counts lose weight; 1 except after a drift.",
+        )
+        self.decay_rate.set(1.0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.decay import ForwardDecay
+from stream_app.models.decay_clock import DecayClock
 
 
 class DecayScale:
@@ -17,6 +18,8 @@ class DecayScale:
     ----------
     half_life
         Seconds in which an event loses half its weight; ``math.inf`` for no decay.
+    clock
+        The time by which events lose weight; event time by default.
 
     Attributes
     ----------
@@ -32,10 +35,14 @@ class DecayScale:
     [1.5]
     """
 
-    def __init__(self, half_life: float) -> None:
-        self._decay = ForwardDecay(half_life)
+    def __init__(self, half_life: float, clock: DecayClock | None = None) -> None:
+        self._decay = ForwardDecay(half_life, clock)
         self._newest = -math.inf
         self.n_updates = 0
+
+    def use_clock(self, clock: DecayClock) -> None:
+        """Measure decay by another clock; before any event."""
+        self._decay.clock = clock
 
     def weight(self, ts: float, arrays: Iterable[NDArray[np.float64]]) -> float:
         """Weight of an event at `ts`; all sums on this scale are multiplied in place where the landmark moves."""

@@ -32,6 +32,7 @@ from stream_app.bandit.policy import (
     to_seed,
 )
 from stream_app.models.columns import grow
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.model_state import State
 
 REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
@@ -127,6 +128,7 @@ class ItemThompson(Policy):
             config.reward_distribution == "gaussian",
             float(config.noise),
         )
+        self._clock = DecayClock()
         self._reset()
 
     def _reset(self) -> None:
@@ -136,9 +138,14 @@ class ItemThompson(Policy):
             np.zeros((64, len(ItemSum))), np.zeros((n_positions, len(RankSum))), np.zeros(n_positions)
         )
         self._last_seen: NDArray[np.float64] = np.full(64, -np.inf)
-        self._scale = DecayScale(self.config.half_life)
+        self._scale = DecayScale(self.config.half_life, self._clock)
         self._examination_probabilities: NDArray[np.float64] = self._examination.prior.copy()
         self._stale = True
+
+    def use_decay_clock(self, clock: DecayClock) -> None:
+        """Measure the decay of all sums by another clock."""
+        self._clock = clock
+        self._scale.use_clock(clock)
 
     @property
     def examination_probabilities(self) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from stream_app.bandit.policy import (
     as_contiguous,
 )
 from stream_app.bandit.posterior import LinearPosterior
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.model_state import State
 
 
@@ -69,6 +70,10 @@ class LinearPolicy(Policy):
             examination=config.examination_model(),
             reward_scale=config.reward_scale,
         )
+
+    def use_decay_clock(self, clock: DecayClock) -> None:
+        """Measure the decay of the posterior by another clock."""
+        self._posterior.use_decay_clock(clock)
 
     def observe_impressions(
         self, features: Features, positions: Positions, ts: float, items: Keys | None = None

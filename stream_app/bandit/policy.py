@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.estimator import Estimator
 from stream_app.models.model_state import Restorable, State
 
@@ -210,6 +211,9 @@ class Policy(Estimator, Restorable):
 
     def _learn_reward(self, features: Features, reward: ItemReward) -> None:
         """Learn a valid reward."""
+
+    def use_decay_clock(self, clock: DecayClock) -> None:
+        """Measure decay by another clock, before anything is learned; ignored by a policy without decay."""
 
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""

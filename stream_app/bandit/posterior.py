@@ -17,6 +17,7 @@ from stream_app.bandit.kernels.linear_posterior import (
     posterior,
 )
 from stream_app.bandit.policy import Features, Positions
+from stream_app.models.decay_clock import DecayClock
 
 N_ITERATIONS: Final = 5
 """Updates of the examination probabilities, in turn with the posterior."""
@@ -97,6 +98,7 @@ class LinearPosterior:
         precision[-1] = 1.0
         self._prior = LinearPrior(np.append(prior_mean, 0.0), precision, float(reward_scale or 0.0))
         self._half_life = half_life
+        self._clock = DecayClock()
         self._examination = examination
         n_positions = len(examination.prior)
         self._sums = LinearSums(
@@ -115,8 +117,13 @@ class LinearPosterior:
         """Drop all events."""
         for array in self._sums:
             array[...] = 0.0
-        self._scale = DecayScale(self._half_life)
+        self._scale = DecayScale(self._half_life, self._clock)
         self._stale = True
+
+    def use_decay_clock(self, clock: DecayClock) -> None:
+        """Measure decay by another clock; before any event."""
+        self._clock = clock
+        self._scale.use_clock(clock)
 
     @property
     def mean(self) -> Vector:

@@ -34,3 +34,12 @@ class DriftConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("block and threshold must be above 0, tolerance 0 or more")
         if self.reference_blocks < 2 or self.agreement_blocks < 1 or self.max_streams < 1:
             raise ValueError("reference_blocks must be 2 or more, agreement_blocks and max_streams 1 or more")
+
+
+class FastDecayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Faster decay after a sure drift."""
+
+    rate: float = 1.0
+    """How many times as fast counts lose weight; 1 for no effect of a drift."""
+    length: float = 86_400.0
+    """Seconds for which they do."""

@@ -10,6 +10,7 @@ from stream_app.experiment.kernels.item_rates import choice_rates
 from stream_app.models.base import Items
 from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.model_state import Restorable, State
 from topics.records import NON_POSITIVE, Reward
 
@@ -32,6 +33,8 @@ class ItemRates(Restorable):
         Seconds in which an event loses half its weight.
     prior
         Choices, and expected choices, that an item starts with: its rate starts at 1.
+    clock
+        The time by which events lose weight; event time by default.
 
     References
     ----------
@@ -52,13 +55,16 @@ class ItemRates(Restorable):
 
     name: Final = "item_rates"
 
-    def __init__(self, half_life: float = 7 * 86_400.0, prior: float = 3.0) -> None:
+    def __init__(
+        self, half_life: float = 7 * 86_400.0, prior: float = 3.0, clock: DecayClock | None = None
+    ) -> None:
         self._parameters = {"half_life": half_life, "prior": prior}
         self._prior = prior
+        self._clock = clock
         self._reset()
 
     def _reset(self) -> None:
-        self._decay = ForwardDecay(self._parameters["half_life"])
+        self._decay = ForwardDecay(self._parameters["half_life"], self._clock)
         self._newest = 0.0
         self._chosen: NDArray[np.float64] = np.zeros(64)
         self._expected: NDArray[np.float64] = np.zeros(64)

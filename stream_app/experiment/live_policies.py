@@ -114,7 +114,10 @@ class LivePolicies(Restorable):
             for name in assignment.weights
         }
         self._learners = [policy for policy in self.policies.values() if policy.learns]
-        self._item_rates = ItemRates()
+        clock = models.decay_clocks["rewards"]
+        for policy in self._learners:
+            policy.use_decay_clock(clock)
+        self._item_rates = ItemRates(clock=clock)
         self._ignored_impressions = IgnoredImpressions()
         self._repeated_reactions = RepeatedReactions(models.index)
         self._popularity = next((each for each in models.models if isinstance(each, Popularity)), None)

@@ -2,6 +2,7 @@
 
 import math
 
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.kernels.decay import forward_weight
 
 HEADROOM = 256
@@ -20,11 +21,13 @@ class ForwardDecay:
     ----------
     half_life
         Seconds in which a weight halves; ``math.inf`` never decays.
+    clock
+        The time by which weights halve; event time by default.
 
     Attributes
     ----------
     landmark
-        Time of weight 1, in half-lives since the epoch.
+        Time of weight 1 by the clock, in half-lives since the epoch.
 
     References
     ----------
@@ -44,15 +47,16 @@ class ForwardDecay:
     (True, 300.0)
     """
 
-    def __init__(self, half_life: float) -> None:
+    def __init__(self, half_life: float, clock: DecayClock | None = None) -> None:
         if not half_life > 0:
             raise ValueError(f"half_life must be above 0, not {half_life!r}")
         self.half_life = half_life
+        self.clock = clock or DecayClock()
         self.landmark = math.nan
 
     def weight(self, ts: float) -> float:
         """Weight of an event at `ts` (seconds since the epoch); call `advance` first."""
-        return forward_weight(ts, self.half_life, self.landmark)
+        return forward_weight(self.clock.time(ts), self.half_life, self.landmark)
 
     def advance(self, ts: float) -> float:
         """Move the landmark if the weight of an event at `ts` is too large.
@@ -62,10 +66,10 @@ class ForwardDecay:
         float
             Factor for every sum: 1, or an exact power of two.
         """
-        ahead = ts / self.half_life - self.landmark
-        if ahead <= HEADROOM:
+        age = self.clock.time(ts) / self.half_life
+        if age - self.landmark <= HEADROOM:
             return 1.0
-        previous_landmark, self.landmark = self.landmark, float(math.floor(ts / self.half_life))
+        previous_landmark, self.landmark = self.landmark, float(math.floor(age))
         if math.isnan(previous_landmark):
             return 1.0
         return math.ldexp(1.0, int(previous_landmark - self.landmark))
@@ -82,4 +86,16 @@ class ForwardDecay:
         """
         if math.isnan(self.landmark):
             return 0.0
-        return math.ldexp(1.0, int(self.landmark - math.floor(ts / self.half_life)))
+        return math.ldexp(1.0, int(self.landmark - math.floor(self.clock.time(ts) / self.half_life)))
+
+    def at_most_one(self, ts: float) -> float:
+        """The same factor, and 1 where `ts` is before the landmark.
+
+        Examples
+        --------
+        >>> decay = ForwardDecay(half_life=60.0)
+        >>> _ = decay.advance(600.0)
+        >>> decay.at_most_one(0.0), decay.at_most_one(660.0)
+        (1.0, 0.5)
+        """
+        return self.at(ts) if self.clock.time(ts) / self.half_life > self.landmark else 1.0

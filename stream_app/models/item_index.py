@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.array_types import NO_ITEM, Items, Times
 from stream_app.models.columns import grow
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State
 
@@ -55,6 +56,8 @@ class ItemIndex(IdIndex):
         Event time of the first interaction, seconds since the epoch; inf before it.
     any_described : bool
         Whether any item has a catalog entry.
+    decay_clock
+        The time by which the counts of items lose weight: one for all models on the index, no part of its state.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class ItemIndex(IdIndex):
 
     def __init__(self, capacity: int, on_evict: Callable[[Items], None] | None = None) -> None:
         super().__init__(capacity, on_evict)
+        self.decay_clock = DecayClock()
         self._reset_facts()
 
     def _reset_facts(self) -> None:

@@ -178,7 +178,7 @@ class ItemToItem(SparseScoringModel):
         self._reset()
 
     def _reset(self) -> None:
-        self._decay = ForwardDecay(self.half_life)
+        self._decay = ForwardDecay(self.half_life, self._index.decay_clock)
         self._weights = CovisitWeights(self.time_scale, self.half_life, math.nan, self.penalty)
         self._views = _Covisits(self.neighbors)
         self._purchases = _Covisits(self.neighbors)
@@ -205,6 +205,8 @@ class ItemToItem(SparseScoringModel):
             ts,
             previous,
             observation.previous_times,
+            self._decay.clock.time(ts),
+            self._decay.clock.times(observation.previous_times),
             plain(self._weights),
             plain(table.table),
             self._index.hashes,

@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from stream_app.models import registry
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, Observation
+from stream_app.models.decay_clock import DecayClock
 from stream_app.models.digest import digest
 from stream_app.models.id_entrance import CONTEXT_LENGTH
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.learners import Learner, RewardLearner, TextHolder, learns_rewards
-from stream_app.models.model_state import Restorable, State
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeated_choices import MAX_CHOICES, ChoiceGroup
@@ -60,6 +61,8 @@ class ModelSet(Restorable):
         Interactions folded.
     newest
         Newest event time folded, seconds since the epoch; 0 before the first.
+    decay_clocks
+        The time by which counts lose weight: of ``interactions`` by event time, of ``rewards`` by the broker's.
     watermarks
         Highest offset folded, by source topic and partition.
     reward_watermarks
@@ -121,6 +124,7 @@ class ModelSet(Restorable):
             names, self.index, overrides=overrides, max_users=max_users, half_life=half_life, seed=seed
         )
         self._novelty_models = [model for model in self.models if model.weighs_novelty]
+        self.decay_clocks = {"interactions": self.index.decay_clock, "rewards": DecayClock()}
         self.learners: list[Learner] = []
         self.version = 0
         self.newest = 0.0
@@ -338,6 +342,7 @@ class ModelSet(Restorable):
         return {
             "version": self.version,
             "newest": self.newest,
+            "decay": {name: clock.state() for name, clock in self.decay_clocks.items()},
             "watermarks": [
                 [int(source), partition, offset]
                 for (source, partition), offset in sorted(self.watermarks.items())
@@ -354,6 +359,8 @@ class ModelSet(Restorable):
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
+        # the clocks before the sums that depend on them
+        self.restore_progress(state)
         self.index.restore(state["index"])
         self.tracker.restore(state["tracker"])
         self.outliers.restore(state["outliers"])
@@ -364,12 +371,13 @@ class ModelSet(Restorable):
             if learner.name not in learner_states:
                 raise ValueError(f"model_set: the state has no learner {learner.name!r}")
             learner.restore(learner_states[learner.name])
-        self.restore_progress(state)
 
     def restore_progress(self, state: Mapping[str, Any]) -> None:
-        """Load the counters and watermarks of the result of `state`."""
+        """Load the counters, watermarks and clocks of the result of `state`."""
         self.version = int(state["version"])
         self.newest = float(state["newest"])
+        for name, clock_state in state["decay"].items():
+            self.decay_clocks[name].restore(clock_state)
         self.watermarks = {
             (Source(source), int(partition)): int(offset) for source, partition, offset in state["watermarks"]
         }
@@ -402,3 +410,7 @@ class ModelSet(Restorable):
             learner.forget_items(items)
         for model in self.models:
             model.forget_items(items)
+
+
+VERSIONS["model_set"] = 3
+MIGRATIONS["model_set", 2] = lambda state: {**state, "decay": {}}

@@ -99,7 +99,7 @@ class Popularity(Model):
     def _reset(self) -> None:
         rows = self.segments + 1
         slots = 1 << (4 * self.segment_items - 1).bit_length()
-        self._decay = ForwardDecay(self.half_life)
+        self._decay = ForwardDecay(self.half_life, self._index.decay_clock)
         self._segments = Segments(self.segments, self._empty_segment)
         # until the next change: a flush ranks many users of the same segments
         self._cache: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
@@ -144,7 +144,7 @@ class Popularity(Model):
         largest = count_item(
             item,
             weight,
-            ts,
+            self._decay.clock.time(ts),
             (self.half_life, self._decay.landmark),
             numbers,
             plain(self._counts),

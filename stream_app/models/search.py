@@ -106,7 +106,7 @@ class SearchModel(SparseScoringModel):
         self._reset()
 
     def _reset(self) -> None:
-        self._decay = ForwardDecay(self.half_life)
+        self._decay = ForwardDecay(self.half_life, self._index.decay_clock)
         self._queries = IdIndex(self.queries, self._drop_queries)
         self._vocabulary = IdIndex(self.query_words, self._drop_words)
         self._query_links = Links(self.query_items)
@@ -291,11 +291,10 @@ class SearchModel(SparseScoringModel):
             known = int(self._frequencies[row]) if row != NO_ITEM else 0
             self._idf[n] = 1.0 + math.log((1 + n_queries) / (1 + known))
             n += 1
-        # the time of a context may be long before the events learned
-        now = max(context.now, self._decay.landmark * self.half_life)
         n_touched: int = search_kernels.accumulate_choices(
             self._queries.find(" ".join(words)),
-            self._decay.at(now),
+            # the time of a context may be long before the events learned
+            self._decay.at_most_one(context.now),
             self.prior,
             plain(self._query_links.rows),
             self._words[:n],

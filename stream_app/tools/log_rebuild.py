@@ -11,11 +11,13 @@ from state.snapshots.encoding import SnapshotError
 from state.snapshots.store import Snapshot, SnapshotStore
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
+from stream_app.experiment.decay_record import DecayRecord
 from stream_app.models.digest import model_digest
 from stream_app.models.model_parts import RestoredModels, restore_parts
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
+from stream_app.worker.decay_controller import apply_decay
 from stream_app.worker.erased_since_snapshot import forget_erased_users
 from stream_app.worker.log_fold import LogFold, fold_ranges, ranges_between
 from stream_app.worker.model_loading import LoadedModels, load_models, positions_of, snapshot_state
@@ -73,6 +75,13 @@ class Rebuild:
         self.positions: dict[TopicPartition, int] = {}
         self.n_removed = 0
         self._ends: dict[TopicPartition, int] = {}
+        self._has_decay = False
+
+    def use_decay(self, record: DecayRecord | None) -> None:
+        """Let counts lose weight by the record that workers follow; by the snapshot's if there is none."""
+        if record is not None:
+            self._has_decay = True
+            apply_decay(self.models, record)
 
     async def open(self) -> None:
         """Find the partitions, where their logs begin, and where the fold ends.
@@ -136,6 +145,10 @@ class Rebuild:
                 "Run the command with the settings of that snapshot."
             ) from None
         _start_same_period(live.models, self.models)
+        if not self._has_decay:
+            # What the sums of the snapshot were made with.
+            for name, clock in live.models.decay_clocks.items():
+                self.models.decay_clocks[name].schedule = clock.schedule
         fold = LogFold(
             self.models, self._settings.limits, live.models.watermarks, live.models.reward_watermarks
         )
@@ -182,6 +195,9 @@ class Rebuild:
                 self._settings.limits,
                 on_progress,
             )
+        if self._has_decay:
+            for name, clock in self.models.decay_clocks.items():
+                loaded.models.decay_clocks[name].schedule = clock.schedule
         self.models = loaded.models
         for tp in self.positions:
             self.positions[tp] = max(self.positions[tp], loaded.positions.get((tp.topic, tp.partition), 0))

@@ -343,6 +343,7 @@ class Worker:
             components.prequential.report_memory()
             components.policies.apply_guardrail()
             components.policies.report()
+            components.decay.report()
             await asyncio.sleep(_REPORT_INTERVAL)
 
     async def _renew_fence_regularly(self) -> None:

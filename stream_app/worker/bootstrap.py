@@ -36,6 +36,7 @@ from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import CatalogEventHandler
 from stream_app.worker.agents.users import UserEventHandler
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.decay_controller import DecayController
 from stream_app.worker.event_processor import EventProcessor
 from stream_app.worker.list_recovery import ListRecovery
 from stream_app.worker.model_loading import load_models
@@ -83,6 +84,8 @@ class Components(NamedTuple):
     list_recovery: ListRecovery
     rewards: RewardAttributor
     policies: PolicyController
+    drift: DriftWatch
+    decay: DecayController
     user_events: UserEventHandler
     catalog_events: CatalogEventHandler
 
@@ -127,6 +130,9 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     processor = EventProcessor(
         ports.rows, replica, flush_loop, prequential, rewards, append, metrics, settings.session_gap
     )
+    policies = _build_policies(settings, ports, models)
+    decay = DecayController(models, append, metrics, settings.fast_decay_config)
+    policies.on_decay, drift.on_loss = decay.apply_record, decay.on_loss
     dead_letters = DeadLetterWriter(append, metrics, ports.clock)
     ports.rows.on_unreadable = dead_letters.write_row
     return Components(
@@ -145,7 +151,9 @@ def build_components(settings: Settings, ports: Ports) -> Components:
             window=rules.longest_window,
         ),
         rewards=rewards,
-        policies=_build_policies(settings, ports, models),
+        policies=policies,
+        drift=drift,
+        decay=decay,
         user_events=UserEventHandler(
             processor,
             dead_letters,

@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
 from stream_app.experiment.control import ControlState, assignment_key, parse_assignment
+from stream_app.experiment.decay_record import DECAY_KEY
 from stream_app.experiment.guardrail import GuardrailViolation, guardrail_violations
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.kafka.append import RecordAppender
@@ -48,6 +49,8 @@ class PolicyController:
     ----------
     on_event_logs
         Called with each record about the topics of user events.
+    on_decay
+        Called with the value and the offset of each record about the decay.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class PolicyController:
         self._control_state = ControlState()
         self._pause_sent: set[str] = set()
         self.on_event_logs: Callable[[EventLogs], None] = lambda _: None
+        self.on_decay: Callable[[bytes, int], None] = lambda _value, _offset: None
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -117,6 +121,9 @@ class PolicyController:
             return
         if key == EVENT_LOGS_KEY:
             self.on_event_logs(decode_event_logs(value))
+            return
+        if key == DECAY_KEY:
+            self.on_decay(value, offset)
             return
         try:
             assignment = parse_assignment(value)

@@ -85,7 +85,9 @@ class Relearning:
         _LOG.info("learned %s from %d records of the log", ", ".join(self._parts), n_read)
 
     def _start_period(self) -> None:
-        """Count rewards from the start of the period that the replica has been told."""
+        """Count rewards from the start of the period that the replica has been told, and decay as it does."""
+        for name, clock in self._models.decay_clocks.items():
+            self._second.decay_clocks[name].schedule = clock.schedule
         current, second = (each.learner(PolicyComparison) for each in (self._models, self._second))
         if current is not None and second is not None:
             second.start_period(current.since)

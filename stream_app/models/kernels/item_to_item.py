@@ -57,6 +57,8 @@ def learn_covisits(
     ts: float,
     previous_items: Items,
     previous_times: Times,
+    decay_time: float,
+    previous_decay_times: Times,
     settings: CovisitWeights,
     table: CovisitTable,
     ties: Hashes,
@@ -68,17 +70,20 @@ def learn_covisits(
     previous_items : ndarray of int32, shape (n,)
     previous_times : ndarray of float64, shape (n,)
         Items of the same session and stream, oldest first, and their event times.
+    decay_time, previous_decay_times
+        The same times by the clock of the decay.
     """
     settings = CovisitWeights(*settings)
     table = CovisitTable(*table)
-    table.counts[item] += forward_weight(ts, settings.half_life, settings.landmark)
+    table.counts[item] += forward_weight(decay_time, settings.half_life, settings.landmark)
     table.norms[item] = table.counts[item] ** -settings.exponent if table.counts[item] > 0 else 0.0
     for at in range(len(previous_items)):
         other = previous_items[at]
         if other == item or not is_newest_occurrence(previous_items, at):
             continue
         other_ts = previous_times[at]
-        weight = forward_weight(max(ts, other_ts), settings.half_life, settings.landmark) / (
+        newer = max(decay_time, previous_decay_times[at])
+        weight = forward_weight(newer, settings.half_life, settings.landmark) / (
             1.0 + abs(ts - other_ts) / settings.time_scale
         )
         add_weight(item, other, weight, table.items, table.weights, table.sizes, ties)

@@ -23,6 +23,7 @@ from stream_app.tools.commands.snapshots import format_utc
 from stream_app.tools.console import print_table
 from stream_app.tools.log_rebuild import ModelResult, OnProgress, Rebuild
 from stream_app.tools.progress import progress_bar
+from stream_app.worker.decay_controller import read_decay_record
 from stream_app.worker.model_stores import make_model_store
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 
@@ -68,6 +69,7 @@ async def _rebuild(settings: Settings, options: RebuildOptions) -> int:
     async with _consumer(settings) as consumer:
         rebuild = Rebuild(settings, consumer, store, until)
         await rebuild.open()
+        rebuild.use_decay(await asyncio.to_thread(read_decay_record, settings.broker))
         if options.keep:
             with _progress("learning what the newest snapshot lacks") as update:
                 loaded = await rebuild.load(update)
