@@ -1,15 +1,15 @@
 """``make bench-encoders``: encoders of texts compared with TF-IDF, and their cost.
 
-The measure is the hit rate for chosen items without interactions in a generated shop (`worded_shop`), by the share of
-items that have the usual words. Output is two tables and ``build/encoders.json``.
+The measure is the hit rate for chosen items without interactions: in a generated shop (`worded_shop`), by the share
+of items that have the usual words, and for films (`movies`). Output is two tables and ``build/encoders.json``.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -22,13 +22,18 @@ from stream_app.models.content import Content
 from stream_app.models.item_content import ItemContent
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.text_encoder import TextEncoder, item_text
+from stream_app.tools.bench.movies import read_movies
 from stream_app.tools.bench.worded_shop import ColdChoice, WordedShop
 from stream_app.tools.console import print_table, run_script
-from stream_app.tools.evaluation.bootstrap import ClusterBootstrap
+from stream_app.tools.embedding.reduction import Reduction
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
 from topics.events import CatalogItem
 
 K: Final = 20
 """Length of the lists."""
+
+DIMENSIONS: Final = 128
+"""Length of shortened vectors, the default of `headrace embed`."""
 
 USUAL_NAMES: Final = (1.0, 0.5, 0.0)
 """Shares of usual names."""
@@ -36,6 +41,9 @@ USUAL_NAMES: Final = (1.0, 0.5, 0.0)
 _DECAY: Final = 0.8  # from a context item to the next older one, as in `Content`
 _TFIDF: Final = "TF-IDF (content)"
 _BOUND: Final = "bound: type and style known"
+
+HitRates = dict[str, ConfidenceInterval]
+"""Hit rate by name of the ranking."""
 
 Rank = Callable[[Sequence[int]], Scores]
 """Scores of all items for the items of a context, the newest first."""
@@ -80,36 +88,42 @@ def hits(rank: Rank, choices: Sequence[ColdChoice]) -> NDArray[np.float64]:
     return found
 
 
-def arms(encoder: TextEncoder, shop: WordedShop, seed: int) -> dict[str, Rank]:
+def text_arms(encoder: TextEncoder, entries: Sequence[CatalogItem], seed: int) -> dict[str, Rank]:
     """The compared rankings by name."""
-    entries = shop.entries
     text = encoder.encode([item_text(entry) for entry in entries])
     unknown = np.random.default_rng(seed).normal(size=text.shape).astype(np.float32)
-    without = ItemContent()
     return {
         _TFIDF: tfidf_rank(entries),
         f"text by {encoder.name}": vector_rank(text),
-        f"text, category, price by {encoder.name}": vector_rank(ItemContent(encoder).vectors(entries)),
-        "category and price": vector_rank(without.vectors(entries)),
+        f"centered, {DIMENSIONS} dimensions": vector_rank(Reduction.fit(text, DIMENSIONS).apply(text)),
+        "categories, brand, price": vector_rank(ItemContent().vectors(entries)),
         "random vectors": vector_rank(unknown),
-        _BOUND: vector_rank(shop.true_vectors()),
     }
 
 
-def measure_hit_rates(encoder: TextEncoder, items: int, choices: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Hit rate with its 95 % interval, and the ratio to TF-IDF, by share of usual names and arm."""
-    results: dict[str, dict[str, Any]] = {}
+def measure_shop(encoder: TextEncoder, items: int, choices: int, seed: int) -> dict[str, HitRates]:
+    """Hit rates in generated shops, by the share of usual names."""
+    results = {}
     for usual in USUAL_NAMES:
         shop = WordedShop(items, usual_names=usual, seed=seed)
-        drawn = shop.cold_choices(choices)
-        found = {name: hits(rank, drawn) for name, rank in arms(encoder, shop, seed).items()}
-        bootstrap = ClusterBootstrap(np.arange(choices), seed=seed)
-        intervals = bootstrap.intervals(np.column_stack([*found.values()]))
-        results[f"{usual:.0%}"] = {
-            name: {"mean": each.mean, "low": each.low, "high": each.high}
-            for name, each in zip(found, intervals, strict=True)
-        }
+        arms = text_arms(encoder, shop.entries, seed) | {_BOUND: vector_rank(shop.true_vectors())}
+        results[f"{usual:.0%} usual words"] = hit_rates(arms, shop.cold_choices(choices), seed)
     return results
+
+
+def measure_movies(encoder: TextEncoder, folder: Path, choices: int, seed: int) -> dict[str, HitRates]:
+    """Hit rates for films without ratings, by their titles, years and genres."""
+    movies = read_movies(folder)
+    drawn = movies.cold_choices(choices, seed=seed)
+    return {"films": hit_rates(text_arms(encoder, movies.entries, seed), drawn, seed)}
+
+
+def hit_rates(arms: dict[str, Rank], choices: Sequence[ColdChoice], seed: int) -> HitRates:
+    """Hit rate of each arm with its 95 % interval, for which chosen items are resampled: they differ most."""
+    found = {name: hits(rank, choices) for name, rank in arms.items()}
+    chosen = np.array([choice.chosen for choice in choices], np.int64)
+    intervals = ClusterBootstrap(chosen, seed=seed).intervals(np.column_stack([*found.values()]))
+    return dict(zip(found, intervals, strict=True))
 
 
 def measure_costs(encoder: TextEncoder, entries: Sequence[CatalogItem]) -> dict[str, float]:
@@ -135,35 +149,46 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.thread_time() - started
 
 
+def print_hit_rates(results: dict[str, HitRates], title: str) -> None:
+    """A row per arm, a column per catalog."""
+    table = Table(title=title)
+    table.add_column("")
+    for column in results:
+        table.add_column(column, justify="right")
+    for name in next(iter(results.values())):
+        table.add_row(name, *(_format_rate(rates.get(name)) for rates in results.values()))
+    print_table(table)
+
+
+def _format_rate(rate: ConfidenceInterval | None) -> str:
+    return "" if rate is None else f"{rate.mean:.3f} ({rate.low:.3f} to {rate.high:.3f})"
+
+
 def main(
     encoder: Annotated[str, typer.Option(help="The text encoder, as in `headrace embed`.")] = "universal",
-    items: Annotated[int, typer.Option(min=100, help="Items of the shop.")] = 2_000,
+    movies: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of ml-100k, to measure with films, too.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=100, help="Items of the generated shop.")] = 2_000,
     choices: Annotated[int, typer.Option(min=10, help="Choices of items without interactions.")] = 2_000,
-    seed: Annotated[int, typer.Option(help="Of the shop and its choices.")] = 7,
+    seed: Annotated[int, typer.Option(help="Of the shop and of the choices.")] = 7,
     report: Annotated[Path, typer.Option(metavar="FILE.json", help="Results.")] = Path("build/encoders.json"),
 ) -> None:
     """Compare an encoder of texts with TF-IDF on items without interactions."""
     opened = open_text_encoder(encoder)
-    results = measure_hit_rates(opened, items, choices, seed)
+    results = measure_shop(opened, items, choices, seed)
+    if movies is not None:
+        results |= measure_movies(opened, movies, choices, seed)
     costs = measure_costs(opened, WordedShop(items, usual_names=0.0, seed=seed).entries)
-    table = Table(
-        title=f"hit rate at {K} for items without interactions, {choices:,} choices among {items:,} items"
-    )
-    table.add_column("")
-    for usual in results:
-        table.add_column(f"{usual} usual words", justify="right")
-    for name in results["100%"]:
-        cells = [results[usual][name] for usual in results]
-        table.add_row(
-            name, *(f"{cell['mean']:.3f} ({cell['low']:.3f} to {cell['high']:.3f})" for cell in cells)
-        )
-    print_table(table)
-    cost_table = Table("", "µs per entry", title="cost on one core, CPU time")
+    print_hit_rates(results, f"hit rate at {K} for items without interactions, {choices:,} choices")
+    cost_table = Table("", "µs per entry", title="CPU time")
     for name, value in costs.items():
         cost_table.add_row(name, f"{value:.1f}")
     print_table(cost_table)
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps({"hit_rates": results, "microseconds": costs}, indent=2) + "\n")
+    report.write_bytes(
+        msgspec.json.format(msgspec.json.encode({"hit_rates": results, "microseconds": costs}))
+    )
 
 
 if __name__ == "__main__":

@@ -108,6 +108,15 @@ class EmbedOptions:
             help="Encoder for texts: universal, wordllama, a file FILE.onnx, or a folder of word vectors.",
         ),
     ] = None
+    dimensions: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=4_096,
+            metavar="N",
+            help="Length of written embeddings: the main directions of this catalog; 0 writes vectors as they are.",
+        ),
+    ] = 128
     threads: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Threads of ONNX Runtime.")] = 1
     limit: Limit = None
     report: Annotated[

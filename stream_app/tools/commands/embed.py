@@ -1,9 +1,10 @@
 """``headrace embed``: from a catalog file to catalog events with embeddings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from stream_app.encoders.image_encoders import open_image_encoder
@@ -21,9 +22,14 @@ from stream_app.tools.embedding.catalog_embedder import (
 )
 from stream_app.tools.embedding.catalog_file import count_rows, read_catalog
 from stream_app.tools.embedding.picture_folder import PictureFolder
+from stream_app.tools.embedding.reduction import (
+    MIN_FITTED_PER_DIMENSION,
+    Reduction,
+    evenly_distributed,
+)
 from stream_app.tools.embedding.vector_store import VectorStore
-from stream_app.tools.feeds.rows import Row
 from stream_app.tools.report_file import check_writable, write_report
+from topics.events import CatalogItem
 
 _PRINTED_PROBLEMS = 5
 
@@ -40,14 +46,23 @@ def run(options: EmbedOptions) -> None:
     with ExitStack() as stack:
         folder = output.with_name(f"{output.name}.vectors")
         pictures, texts = _open_pictures(options, folder, stack), _open_texts(options, folder, stack)
-        total = count_rows(catalog, options.limit)
         embedder = CatalogEmbedder(pictures, texts)
         try:
-            _write(embedder, read_catalog(catalog, options.limit), total, output)
+            _encode(embedder, options, catalog)
+            reductions = [
+                None if each is None else _reduction(name, each, keys, options)
+                for name, each, keys in (
+                    ("Pictures", pictures, embedder.image_keys),
+                    ("Texts", texts, embedder.text_keys),
+                )
+            ]
+            _write(
+                embedder.entries(read_catalog(catalog, options.limit), *reductions), embedder.counts, output
+            )
         except KeyboardInterrupt:
             typer.echo(
-                f"Interrupted after {embedder.counts.entries:,} of at most {total:,} entries; {output} is not "
-                "written. The same command goes on from there.",
+                f"Interrupted after {embedder.counts.entries:,} entries; {output} is not written. The same command "
+                "goes on from there.",
                 err=True,
             )
             raise typer.Exit(130) from None
@@ -95,14 +110,53 @@ def _open_texts(options: EmbedOptions, folder: Path, stack: ExitStack) -> TextEn
     )
 
 
-def _write(embedder: CatalogEmbedder, rows: Iterator[Row], total: int, output: Path) -> None:
+def _encode(embedder: CatalogEmbedder, options: EmbedOptions, catalog: Path) -> None:
+    total = count_rows(catalog, options.limit)
+    with open_progress()("encoding", total) as update:
+        for done in embedder.encode(read_catalog(catalog, options.limit)):
+            update(done)
+
+
+def _reduction(
+    name: str, encoding: PictureEncoding | TextEncoding, keys: Iterable[bytes | None], options: EmbedOptions
+) -> Reduction | None:
+    """The reduction of an earlier run; otherwise one that is fitted to this catalog, or None."""
+    encoder, store = encoding.encoder, encoding.store
+    if not options.dimensions:
+        return None
+    dimensions = min(options.dimensions, encoder.dimensions)
+    path = store.path.with_name(f"{encoder.fingerprint}-{dimensions}.reduction.npz")
+    saved = Reduction.load(path)
+    if saved is not None:
+        return saved
+    sample = evenly_distributed(key for key in keys if key is not None)
+    if len(sample) < MIN_FITTED_PER_DIMENSION * dimensions:
+        typer.echo(
+            f"{name}: {len(sample):,} different ones are too few to shorten vectors to {dimensions} dimensions; they "
+            f"are written with {encoder.dimensions:,}.",
+            err=True,
+        )
+        return None
+    vectors = np.stack([vector for key in sample if (vector := store.find(key)) is not None])
+    reduction = Reduction.fit(vectors, dimensions)
+    if options.limit is None:  # a part of the catalog must not set the directions of later runs
+        reduction.save(path)
+    typer.echo(
+        f"{name}: vectors are centered and shortened from {encoder.dimensions:,} to {dimensions} dimensions, as fits "
+        f"{len(sample):,} of them.",
+        err=True,
+    )
+    return reduction
+
+
+def _write(entries: Iterable[CatalogItem], counts: EmbeddingCounts, output: Path) -> None:
     """Write the events into a file beside the output, which replaces it at the end: it is whole at any time."""
     unfinished = output.with_name(f"{output.name}.unfinished")
     try:
-        with unfinished.open("wb") as stream, open_progress()("embedding", total) as update:
-            for entry in embedder.embed(rows):
+        with unfinished.open("wb") as stream, open_progress()("writing", counts.entries) as update:
+            for done, entry in enumerate(entries):
                 stream.write(catalog_line(entry))
-                update(embedder.counts.rows)
+                update(done)
         unfinished.replace(output)
     except OSError as error:
         raise UserError(

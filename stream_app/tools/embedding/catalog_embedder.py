@@ -9,10 +9,12 @@ import numpy as np
 
 from stream_app.encoders.onnx_image import OnnxImageEncoder
 from stream_app.encoders.pictures import UnreadablePictureError
-from stream_app.models.array_types import Matrix, Scores
+from stream_app.errors import UserError
+from stream_app.models.array_types import Matrix
 from stream_app.models.text_encoder import TextEncoder, item_text
 from stream_app.tools.embedding.picture_folder import PictureFolder, PictureTooLargeError
-from stream_app.tools.embedding.vector_store import VectorStore, content_key
+from stream_app.tools.embedding.reduction import Reduction
+from stream_app.tools.embedding.vector_store import KEY_BYTES, VectorStore, content_key
 from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
 from topics.events import CatalogItem
 
@@ -26,6 +28,7 @@ CHUNK: Final = 256
 """Entries in memory at a time."""
 
 _TEXT_BATCH: Final = 64
+_NO_KEY: Final = bytes(KEY_BYTES)
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -91,11 +94,37 @@ class TextEncoding(NamedTuple):
     store: VectorStore
 
 
-class CatalogEmbedder:
-    """Fills `image_embedding` and `text_embedding` of catalog entries.
+class KeyList:
+    """Keys of contents in order, some absent, in 16 bytes each.
 
-    At most `CHUNK` entries and one batch of pictures are in memory. Vectors go to the store as soon as their batch is
-    computed, so an interrupted run loses one batch.
+    Examples
+    --------
+    >>> keys = KeyList()
+    >>> keys.append(b"0123456789abcdef")
+    >>> keys.append(None)
+    >>> [*keys]
+    [b'0123456789abcdef', None]
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        for start in range(0, len(self._bytes), KEY_BYTES):
+            key = bytes(self._bytes[start : start + KEY_BYTES])
+            yield None if key == _NO_KEY else key
+
+    def append(self, key: bytes | None) -> None:
+        """Append a key, or None."""
+        self._bytes += _NO_KEY if key is None else key
+
+
+class CatalogEmbedder:
+    """Computes vectors of the entries' pictures and texts, and fills `image_embedding` and `text_embedding`.
+
+    Two passes over the catalog: `encode` computes what the stores lack, so that vectors can be fitted to all of them,
+    and `entries` reads the results. In memory are at most `CHUNK` entries, one batch of pictures and two keys per
+    entry. Vectors go to the store as soon as their batch is computed, so an interrupted run loses one batch.
 
     Parameters
     ----------
@@ -105,29 +134,56 @@ class CatalogEmbedder:
     Attributes
     ----------
     counts : EmbeddingCounts
-        Grows while `embed` runs.
+        Grows while `encode` runs.
+    image_keys, text_keys : KeyList
+        What each entry's vectors were computed from; filled by `encode`.
     """
 
     def __init__(self, pictures: PictureEncoding | None, texts: TextEncoding | None) -> None:
         self._pictures = pictures
         self._texts = texts
         self.counts: Final = EmbeddingCounts()
+        self.image_keys: Final = KeyList()
+        self.text_keys: Final = KeyList()
 
-    def embed(self, rows: Iterable[Row]) -> Iterator[CatalogItem]:
-        """Yield the catalog entries of the rows in order, with their embeddings."""
+    def encode(self, rows: Iterable[Row]) -> Iterator[int]:
+        """Compute the vectors that the stores lack; yields the number of rows done, after each chunk of entries."""
         entries = self._entries(rows)
         while chunk := list(islice(entries, CHUNK)):
-            images = self._image_keys(chunk)
-            texts = self._text_keys([row.event for row in chunk])
-            for row, image, text in zip(chunk, images, texts, strict=True):
-                entry = row.event
+            for key in self._chunk_image_keys(chunk):
+                self.image_keys.append(key)
+            for key in self._chunk_text_keys([row.event for row in chunk]):
+                self.text_keys.append(key)
+            yield self.counts.rows
+
+    def entries(
+        self, rows: Iterable[Row], image_reduction: Reduction | None, text_reduction: Reduction | None
+    ) -> Iterator[CatalogItem]:
+        """Yield the entries of the same rows with their embeddings.
+
+        Parameters
+        ----------
+        image_reduction, text_reduction
+            Applied to the vectors; None to write them as they are.
+
+        Raises
+        ------
+        UserError
+            If these are not as many entries as `encode` had.
+        """
+        entries = (
+            row.event for row in rows if isinstance(row, EventRow) and isinstance(row.event, CatalogItem)
+        )
+        try:
+            for entry, image, text in zip(entries, self.image_keys, self.text_keys, strict=True):
+                changes = {}
                 if image is not None and self._pictures is not None:
-                    entry = msgspec.structs.replace(
-                        entry, image_embedding=_found(self._pictures.store, image)
-                    )
+                    changes["image_embedding"] = _embedding(self._pictures.store, image, image_reduction)
                 if text is not None and self._texts is not None:
-                    entry = msgspec.structs.replace(entry, text_embedding=_found(self._texts.store, text))
-                yield entry
+                    changes["text_embedding"] = _embedding(self._texts.store, text, text_reduction)
+                yield msgspec.structs.replace(entry, **changes)
+        except ValueError:
+            raise UserError("The catalog was changed while it was read; run the command again.") from None
 
     def _entries(self, rows: Iterable[Row]) -> Iterator["_EntryRow"]:
         counts = self.counts
@@ -142,7 +198,7 @@ class CatalogEmbedder:
             else:
                 counts.ignored_rows += 1
 
-    def _image_keys(self, chunk: list["_EntryRow"]) -> list[bytes | None]:
+    def _chunk_image_keys(self, chunk: list["_EntryRow"]) -> list[bytes | None]:
         """The key of each entry's picture; None without one. Afterwards the store has all their vectors."""
         if self._pictures is None:
             return [None] * len(chunk)
@@ -181,7 +237,7 @@ class CatalogEmbedder:
             self._pictures.store.add(pending, self._pictures.encoder.encode([*pending.values()]))
             pending.clear()
 
-    def _text_keys(self, entries: list[CatalogItem]) -> list[bytes | None]:
+    def _chunk_text_keys(self, entries: list[CatalogItem]) -> list[bytes | None]:
         """The key of each entry's text; None for one without. Afterwards the store has all their vectors."""
         if self._texts is None:
             return [None] * len(entries)
@@ -212,15 +268,13 @@ class _EntryRow(NamedTuple):
     event: CatalogItem
 
 
-def _found(store: VectorStore, key: bytes) -> list[float]:
+def _embedding(store: VectorStore, key: bytes, reduction: Reduction | None) -> list[float]:
     """The vector of a key as written; empty if it has no direction, since zeros say nothing."""
     vector = store.find(key)
+    if vector is not None and reduction is not None:
+        vector = reduction.apply(vector[None])[0]
     if vector is None or not vector.any():
         return []
-    return _rounded(vector)
-
-
-def _rounded(vector: Scores) -> list[float]:
     rounded: list[float] = (np.round(vector.astype(np.float64), DECIMALS) + 0.0).tolist()  # no -0.0
     return rounded
 

@@ -158,3 +158,37 @@ def test_the_catalog_is_not_overwritten(tmp_path: Path) -> None:
     write_shop(tmp_path, 1)
     with pytest.raises(UserError, match="is the catalog itself"):
         embed.run(options(tmp_path, output=tmp_path / "catalog.jsonl"))
+
+
+def embeddings(path: Path) -> list[list[float]]:
+    return [json.loads(line)["image_embedding"] for line in path.read_text().splitlines()]
+
+
+def test_vectors_are_shortened_by_the_fit_of_the_first_run(tmp_path: Path) -> None:
+    write_shop(tmp_path, 12)
+    embed.run(options(tmp_path, dimensions=3))
+    first = embeddings(tmp_path / "out.jsonl")
+    assert {len(each) for each in first} == {3}
+    assert np.abs(np.mean(first, axis=0)).max() < 0.5  # centered; the network's vectors all point one way
+    with (tmp_path / "catalog.jsonl").open("a") as catalog:
+        catalog.write('{"item_id":"new","ts":1}\n')
+    (tmp_path / "pictures" / "new.jpg").write_bytes((tmp_path / "pictures" / "i3.jpg").read_bytes())
+    embed.run(options(tmp_path, dimensions=3))
+    assert embeddings(tmp_path / "out.jsonl") == [*first, first[3]]
+
+
+def test_a_part_of_the_catalog_sets_no_directions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_shop(tmp_path, 12)
+    embed.run(options(tmp_path, dimensions=3, limit=6))
+    assert "fits 6 of them" in capsys.readouterr().err
+    embed.run(options(tmp_path, dimensions=3))
+    assert "fits 12 of them" in capsys.readouterr().err
+
+
+def test_too_few_items_are_written_in_full_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_shop(tmp_path, 5)
+    embed.run(options(tmp_path, dimensions=3))
+    assert "too few" in capsys.readouterr().err
+    assert {len(each) for each in embeddings(tmp_path / "out.jsonl")} == {4}
+    embed.run(options(tmp_path, dimensions=0))
+    assert "too few" not in capsys.readouterr().err

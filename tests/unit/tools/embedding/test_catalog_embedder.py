@@ -62,7 +62,10 @@ class Shop:
                 PictureEncoding(PictureFolder(self.pictures), encoder, images),
                 TextEncoding(texts, text_store),
             )
-            return list(itertools.islice(embedder.embed(rows), stop_after)), embedder.counts
+            for _ in itertools.islice(embedder.encode(rows), stop_after):
+                pass
+            found = [] if stop_after else list(embedder.entries(rows, None, None))
+            return found, embedder.counts
 
 
 @pytest.fixture
@@ -89,8 +92,7 @@ def test_an_interrupted_run_goes_on_and_has_the_outcome_of_one_that_was_not(
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     interrupted, whole = Shop(tmp_path / "a"), Shop(tmp_path / "b")
-    first, counts = interrupted.embed(interrupted.entries(10), stop_after=2)
-    assert len(first) == 2
+    _, counts = interrupted.embed(interrupted.entries(10), stop_after=1)
     assert counts.pictures_computed == 3
     resumed, counts = interrupted.embed(interrupted.entries(10))
     assert (counts.pictures_reused, counts.pictures_computed) == (3, 7)
