@@ -80,8 +80,8 @@ class _Storage(NamedTuple):
     key: str
 
 
-class _Place:
-    """The place of a tensor: its storage, first value, shape, and the distance of its neighbors by axis."""
+class _TensorLocation:
+    """The location of a tensor: its storage, first value, shape, and the distance of its neighbors by axis."""
 
     def __init__(
         self, storage: _Storage, offset: int, shape: Sequence[int], strides: Sequence[int], *_: object
@@ -102,14 +102,14 @@ class _Place:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Reads tensors of PyTorch as their place in a storage; refuses everything else that a pickle can do."""
+    """Reads tensors of PyTorch as their location in a storage; refuses everything else that a pickle can do."""
 
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
             case "collections", "OrderedDict":
                 return OrderedDict
             case "torch._utils", "_rebuild_tensor_v2":
-                return _Place
+                return _TensorLocation
             case "torch", "FloatStorage" | "LongStorage":
                 return name
         raise pickle.UnpicklingError(f"{module}.{name} is no tensor")
@@ -122,8 +122,8 @@ class _TensorUnpickler(pickle.Unpickler):
 def read_weights(file: BinaryIO) -> Weights:
     """The float tensors of a file that `torch.save` wrote before its version 1.6, by name.
 
-    The file has three short pickles, a pickle of names and places, a pickle of the storages' keys, and the storages,
-    each with its length.
+    The file has three short pickles, a pickle of names and locations, a pickle of the storages' keys, and the
+    storages, each with its length.
 
     Raises
     ------
@@ -135,8 +135,8 @@ def read_weights(file: BinaryIO) -> Weights:
     magic, _, _ = (_TensorUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC:
         raise ValueError("it is no file of torch.save")
-    places = _TensorUnpickler(file).load()
-    kinds = {place.storage.key: place.storage.kind for place in places.values()}
+    locations = _TensorUnpickler(file).load()
+    kinds = {location.storage.key: location.storage.kind for location in locations.values()}
     values: Weights = {}
     for key in _TensorUnpickler(file).load():
         length = int.from_bytes(file.read(8), "little")
@@ -144,9 +144,9 @@ def read_weights(file: BinaryIO) -> Weights:
         if kinds[key] == "FloatStorage":
             values[key] = np.frombuffer(data, "<f4", length)
     return {
-        name: place.tensor(values[place.storage.key])
-        for name, place in places.items()
-        if place.storage.key in values
+        name: location.tensor(values[location.storage.key])
+        for name, location in locations.items()
+        if location.storage.key in values
     }
 
 
