@@ -39,19 +39,23 @@ class Estimator(base.Base):  # type: ignore[misc]  # River has no types
             If there is no parameter of a name, or if `new_params` come with `include_attributes`: what was learned
             belongs to the parameters that it was learned with.
         """
+        copied = self._cloned_params(new_params)
+        if not include_attributes:
+            return type(self)(**copied)
+        if new_params:
+            raise ValueError(f"{self}: a copy of what was learned has the parameters of the original")
+        return deepcopy(self)
+
+    def _cloned_params(self, new_params: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Copies of the parameters, with new values of some."""
         params = self._get_params()
         unknown = sorted({*(new_params or {})} - params.keys())
         if unknown:
             raise ValueError(f"{self} has no {', '.join(unknown)}; it has {', '.join(params)}")
-        if include_attributes:
-            if new_params:
-                raise ValueError(f"{self}: a copy of what was learned has the parameters of the original")
-            return deepcopy(self)
-        copied = {
+        return {
             name: value.clone() if isinstance(value, base.Base) else deepcopy(value)
             for name, value in {**params, **(new_params or {})}.items()
         }
-        return type(self)(**copied)
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self._get_params().items())

@@ -1,6 +1,7 @@
 """Where a model of a name comes from: Headrace, River, or a package of the shop's own."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from inspect import isclass
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +12,7 @@ from stream_app.models import plugins
 from stream_app.models.base import Model
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.river_estimator import RiverEstimator
+from stream_app.models.river_graph import set_seeds
 from stream_app.models.river_model import RiverModel
 from stream_app.models.river_paths import PREFIX, is_river_name, parameter_names, river_object
 from stream_app.models.river_ranker import RiverRanker
@@ -138,15 +140,22 @@ def _registered_source(name: str, loaded: Any) -> type[Model] | RiverSource:
             )
         return loaded
     if isinstance(loaded, base.Base):
-        return RiverSource(name, tuple(_plain_parameters(loaded)), lambda given, _: loaded.clone(dict(given)))
+        return RiverSource(name, tuple(_plain_parameters(loaded)), partial(_copied, loaded))
     if callable(loaded):
         made = loaded()
         if isinstance(made, base.Base):
-            return RiverSource(name, tuple(_plain_parameters(made)), lambda given, _: made.clone(dict(given)))
+            return RiverSource(name, tuple(_plain_parameters(made)), partial(_copied, made))
     raise UserError(
         f"{plugins.MODELS}: {name!r} is {loaded!r}, which is neither a subclass of stream_app.models.base.Model nor "
         "makes a River object."
     )
+
+
+def _copied(river: base.Base, parameters: Mapping[str, Any], seed: int) -> Any:
+    """A copy that has learned nothing, with a seed wherever it has none."""
+    copy = river.clone(dict(parameters))
+    set_seeds(copy, seed)
+    return copy
 
 
 def _plain_parameters(river: base.Base) -> list[str]:

@@ -59,6 +59,42 @@ def forget_keys(root: Any, keys: Collection[str]) -> bool:
     return _forget(root, frozenset(keys), set())
 
 
+def set_seeds(root: Any, seed: int) -> None:
+    """Seed every random object that has no seed, so that workers learn the same.
+
+    Parameters
+    ----------
+    root
+        An object that has learned nothing.
+
+    Examples
+    --------
+    >>> from river import reco
+    >>> model = reco.FunkMF()
+    >>> set_seeds(model, 5)
+    >>> model.seed, model.initializer.seed
+    (5, 5)
+    """
+    pending, seen = [root], set[int]()
+    while pending:
+        value = pending.pop()
+        if is_leaf(value) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            pending += value.values()
+        elif isinstance(value, list | tuple | deque | set | frozenset):
+            pending += value
+        elif hasattr(value, "__dict__"):
+            attributes = vars(value)
+            if "seed" in attributes and attributes["seed"] is None:
+                attributes["seed"] = seed
+                generator = attributes.get("_rng")
+                if isinstance(generator, random.Random | np.random.RandomState):
+                    generator.seed(seed)
+            pending += attributes.values()
+
+
 def _forget(value: Any, keys: frozenset[str], seen: set[int]) -> bool:
     if is_leaf(value) or id(value) in seen:
         return not (isinstance(value, str) and _names(value, keys))

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from river import reco
 
+from stream_app.models.array_types import Mask
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
+from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_state import State
@@ -76,6 +79,8 @@ class RiverRanker(RiverModel):
     def _reset(self) -> None:
         super()._reset()
         self._users = IdIndex(self.max_users, self._drop_users)
+        # rows that the ranker has learned since it started anew
+        self._known_users: Mask = np.zeros(64, np.bool_)
         self._knows_new_user = False
 
     def _get_params(self) -> dict[str, Any]:
@@ -86,8 +91,12 @@ class RiverRanker(RiverModel):
         """Learn an observation, and samples of other items; repeats are skipped."""
         if observation.repeat:
             return
-        is_new = self._users.find(observation.user) == NO_ITEM
-        key = _user_key(self._users.index(observation.user, observation.ts))
+        known = self._users.find(observation.user)
+        is_new = known == NO_ITEM or not self._known_users[known]
+        row = self._users.index(observation.user, observation.ts)
+        self._known_users = grow(self._known_users, row + 1)
+        self._known_users[row] = True
+        key = _user_key(row)
         x = self._features(observation)
         for item, target in self._examples(observation):
             self._learned.learn_one(key, _item_key(item), target, x)
@@ -104,9 +113,10 @@ class RiverRanker(RiverModel):
 
     def _predictions(self, context: Context, items: Sequence[int]) -> Sequence[float] | None:
         row = self._users.find(context.user) if context.user else NO_ITEM
-        if row == NO_ITEM and not self._knows_new_user:
+        is_known = row != NO_ITEM and bool(self._known_users[row])
+        if not is_known and not self._knows_new_user:
             return None
-        key = _NEW_USER if row == NO_ITEM else _user_key(row)
+        key = _user_key(row) if is_known else _NEW_USER
         x, predict = self._features(context), self._learned.predict_one
         return [predict(key, _item_key(item), x) for item in items]
 
@@ -123,22 +133,29 @@ class RiverRanker(RiverModel):
         self._forget([_item_key(item) for item in known])
 
     def _drop_users(self, rows: Items) -> None:
+        self._known_users[rows] = False
         self._forget([_user_key(row) for row in rows.tolist()])
 
     def _forget(self, keys: Sequence[str]) -> None:
         if keys and not forget_keys(self._learned, keys):
             # a key may be left: what the ranker learned is dropped as a whole
             self._learned = self.river.clone()
-            self._known[:] = False
+            self._known[:] = self._known_users[:] = False
             self._knows_new_user = False
             self._pool.forget_items(self._pool.items[: self._pool.size].copy())
 
     def _get_state(self) -> State:
-        return {**super()._get_state(), "users": self._users.state(), "new_user": self._knows_new_user}
+        return {
+            **super()._get_state(),
+            "users": self._users.state(),
+            "new_user": self._knows_new_user,
+            "known_users": grow(self._known_users, self._users.size)[: self._users.size].copy(),
+        }
 
     def _set_tables(self, state: Mapping[str, Any]) -> None:
         super()._set_tables(state)
         self._users.restore(state["users"])
+        self._known_users = grow(np.array(state["known_users"], np.bool_), 64)
         self._knows_new_user = bool(state["new_user"])
 
     def memory(self) -> int:

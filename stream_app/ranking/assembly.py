@@ -1,5 +1,6 @@
 """From configuration to models, their fusion and a ranker: the only module that assembles them."""
 
+from inspect import isclass
 from typing import Any, Final
 
 from stream_app.errors import UserError
@@ -7,9 +8,12 @@ from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.model_set import ModelSet
+from stream_app.models.plugins import FUSIONS as PLUGIN_FUSIONS
+from stream_app.models.plugins import load_plugin
 from stream_app.models.registry import SETTING
 from stream_app.models.session_store_model import SessionStoreModel
-from stream_app.ranking.config import ModelsConfig, RankingConfig
+from stream_app.ranking.config import FUSIONS, ModelsConfig, RankingConfig
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.ranking.ranker import Ranker
@@ -43,6 +47,30 @@ def fusion_parameters(config: ModelsConfig) -> dict[str, Any]:
     return parameters
 
 
+def _registered_fusion(config: RankingConfig, models: ModelSet) -> ChoiceFusion:
+    """The fusion that an installed package registers; it gets the hyperparameters under `FUSION`.
+
+    Raises
+    ------
+    UserError
+        If it is no subclass of `ChoiceFusion`, or does not accept the hyperparameters.
+    """
+    name, parameters = config.fusion, config.models.parameters.get(FUSION, {})
+    fusion: Any = load_plugin(PLUGIN_FUSIONS, name)
+    if not (isclass(fusion) and issubclass(fusion, ChoiceFusion)):
+        raise UserError(
+            f"{PLUGIN_FUSIONS}: {name!r} is {fusion!r}, which is no subclass of "
+            "stream_app.ranking.fusion.choice_fusion.ChoiceFusion."
+        )
+    make: Any = fusion
+    arguments = {"per_source": config.candidates_per_source, "seed": config.models.seed, **parameters}
+    try:
+        made: ChoiceFusion = make(models, **arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{SETTING}: {FUSION}: {error}.") from error
+    return made
+
+
 def make_models(config: RankingConfig) -> ModelSet:
     """Make the configured models, empty, with their learners: fusion, results ranker, policies, comparison.
 
@@ -70,6 +98,8 @@ def make_models(config: RankingConfig) -> ModelSet:
         models.learners.append(LearnedFusion(models, per_source=per_source, seed=seed, **overrides))
     elif config.fusion == "weighted":
         models.learners.append(WeightedFusion(models, per_source=per_source, seed=seed))
+    elif config.fusion not in FUSIONS:
+        models.learners.append(_registered_fusion(config, models))
     models.learners.append(
         ResultsRanker(
             session_gap=of_models.session_gap,

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final
 
 from stream_app.ranking.list_rules import NO_RULES, ListRules
 
-FusionName = Literal["learned", "weighted", "rrf", "borda"]
+FUSIONS: Final = ("learned", "weighted", "rrf", "borda")
+"""Fusions of Headrace; installed packages may register others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,7 @@ class RankingConfig:
     """Configuration of the lists."""
 
     models: ModelsConfig
-    fusion: FusionName = "learned"
+    fusion: str = "learned"  # of `FUSIONS`, or registered by an installed package
     candidates_per_source: int = 100  # number of candidates from each model
     list_length: int = 20  # items on a list
     list_rules: ListRules = NO_RULES  # rules that lists satisfy besides relevance

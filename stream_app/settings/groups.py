@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from stream_app.errors import UserError
 from stream_app.experiment.drift_config import DriftConfig, FastDecayConfig
-from stream_app.ranking.config import ModelsConfig, RankingConfig
+from stream_app.models.plugins import FUSIONS as PLUGIN_FUSIONS
+from stream_app.models.plugins import is_registered, registered_names
+from stream_app.ranking.config import FUSIONS, ModelsConfig, RankingConfig
 from stream_app.ranking.list_rules import ListRules, parse_floors
 from stream_app.settings.base import (
     AppId,
@@ -92,18 +95,32 @@ class ModelSettings(SettingsGroup):
             "content",
             "search",
         ],
-        description="Models to run, a JSON list.",
+        description="Models to run, a JSON list; `river:reco.BiasedMF` is one of River, and installed packages may "
+        "register further names (docs/extending.md).",
     )
     model_parameters: dict[str, dict[str, int | float | str]] = Field(
         {},
         description="Hyperparameters of single models, a JSON object such as "
         '`{"session_knn": {"repeat": 1.9}}`; `headrace tune` prints such an object.',
     )
-    fusion: Literal["learned", "weighted", "rrf", "borda"] = Field(
+    fusion: str = Field(
         "learned",
-        description="Fusion of the models' candidates into a list: a ranker that learns from choices, a weighted "
-        "sum with learned weights, reciprocal rank fusion, or Borda count.",
+        description="Fusion of the models' candidates into a list: `learned`, a ranker that learns from choices; "
+        "`weighted`, a sum with learned weights; `rrf`, reciprocal ranks; `borda`, Borda count; or one that an "
+        "installed package registers as `headrace.fusions`.",
     )
+
+    @field_validator("fusion")
+    @classmethod
+    def _check_fusion(cls, name: str) -> str:
+        """Reject a fusion that neither Headrace nor an installed package has."""
+        if name not in FUSIONS and not is_registered(PLUGIN_FUSIONS, name):
+            known = ", ".join((*FUSIONS, *registered_names(PLUGIN_FUSIONS)))
+            raise PydanticCustomError(
+                "fusion", "There is no fusion {name}; there are {known}", {"name": repr(name), "known": known}
+            )
+        return name
+
     max_items: PositiveInt = Field(200_000, description="Maximum number of items in the models.")
     max_users: PositiveInt = Field(200_000, description="Maximum number of users in the models.")
     half_life: Seconds = Field(86_400.0, description="Seconds in which a count loses half its weight.")
@@ -203,7 +220,8 @@ class PolicySettings(SettingsGroup):
         {"thompson": 0.9, "fixed": 0.1},
         description="Initial assignment of users to ranking policies by weight, a JSON "
         'object; `{"fixed": 1}` keeps the fused order. Policies: fixed (the fused order), popularity, thompson, '
-        "linucb, epsilon_greedy, item_thompson, session_value. A policy with weight 0 learns but has no users. "
+        "linucb, epsilon_greedy, item_thompson, session_value, those of River (`river:bandit.UCB`), and those that "
+        "installed packages register. A policy with weight 0 learns but has no users. "
         "`headrace policies` shows their metrics and changes the assignment.",
     )
     policy_parameters: dict[str, dict[str, int | float | str]] = Field(
@@ -243,14 +261,14 @@ class PolicySettings(SettingsGroup):
         policies, margin = info.data.get("policies", {}), info.data.get("guardrail_margin", 1.0)
         if name in policies:
             return name
-        from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # slow to import
+        from stream_app.bandit.policy_registry import require_policy  # noqa: PLC0415  # slow to import
 
-        if name not in POLICIES:
+        try:
+            require_policy(name)
+        except UserError as error:
             raise PydanticCustomError(
-                "control_policy",
-                "There is no policy {name}; there are {policies}",
-                {"name": repr(name), "policies": ", ".join(POLICIES)},
-            )
+                "control_policy", "{message}", {"message": str(error).removesuffix(".")}
+            ) from None
         # A single policy, or a disabled guardrail, needs no control.
         if len(policies) > 1 and margin < 1:
             raise PydanticCustomError(

@@ -10,7 +10,7 @@ import kafka
 import msgspec
 from rich.console import Console
 
-from stream_app.bandit.policy_registry import POLICIES
+from stream_app.bandit.policy_registry import known_policies, require_policy
 from stream_app.errors import UserError
 from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
@@ -92,7 +92,7 @@ class PolicyControlClient:
         )
         paused_policies = control_state._replace(operator=assignment).paused
         # without published weights, any policy may have one in the settings of a worker
-        weights = assignment.weights or dict.fromkeys(POLICIES, 1.0)
+        weights = assignment.weights or dict.fromkeys(known_policies(), 1.0)
         if not any(weight > 0 and name not in paused_policies for name, weight in weights.items()):
             raise UserError(
                 "No policy would get users: one with a weight must stay active, neither paused by an operator nor by "
@@ -178,8 +178,7 @@ def require_policies(names: Iterable[str]) -> None:
         If a policy does not exist.
     """
     for name in names:
-        if name not in POLICIES:
-            raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
+        require_policy(name)
 
 
 def _metrics(comparison: PolicyComparison, name: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The base of the learned fusions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
+from stream_app.models.estimator import Estimator
 from stream_app.models.interaction_kinds import KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import ModelSet
@@ -35,7 +36,7 @@ class Shortlist(NamedTuple):
     matrix: NDArray[np.float32]  # shape (n, features): valid until the next shortlist
 
 
-class ChoiceFusion(Restorable):
+class ChoiceFusion(Estimator, Restorable):
     """Orders candidates by a softmax over their features, learned from the users' choices.
 
     It learns one choice at a time, as part of the fold: before an interaction reaches the models, the shortlist for
@@ -74,6 +75,16 @@ class ChoiceFusion(Restorable):
         self.names = tuple(names)
         self._per_source = per_source
         self._interactions_seen = 0
+
+    def _get_params(self) -> dict[str, Any]:
+        """Hyperparameters; the models are those of the set that the fusion is part of."""
+        return {"per_source": self._per_source, "seed": self.ranker.parameters["seed"]}
+
+    def clone(self, new_params: Mapping[str, Any] | None = None, include_attributes: bool = False) -> Self:
+        """Make a fusion of the same models that has learned nothing; see `Estimator.clone`."""
+        if include_attributes:
+            return super().clone(new_params, include_attributes=True)
+        return type(self)(self._models, **self._cloned_params(new_params))
 
     def shortlist(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]

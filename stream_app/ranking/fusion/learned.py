@@ -132,6 +132,7 @@ class LearnedFusion(ChoiceFusion):
             batch_size=batch_size,
         )
         super().__init__(models, ranker, self.table.names, per_source)
+        self._blocks = tuple(blocks)
         self._store_source = store_models[0]
         self._store: SessionStore = store_models[0].store
         capacity = len(self._store.scratch.candidate_items)
@@ -144,6 +145,14 @@ class LearnedFusion(ChoiceFusion):
             np.full(capacity, -1, np.int32),
             np.zeros(MAX_CANDIDATES, np.float32),
         )
+
+    def _get_params(self) -> dict[str, Any]:
+        tuned = {name: self.ranker.parameters[name] for name in self.hyper_parameters()}
+        return {**super()._get_params(), **tuned, "blocks": self._blocks}
+
+    def __repr__(self) -> str:
+        params = {name: value for name, value in self._get_params().items() if name != "blocks"}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in params.items())})"
 
     @classmethod
     def hyper_parameters(cls) -> dict[str, Any]:

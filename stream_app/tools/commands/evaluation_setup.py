@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from stream_app.errors import UserError
-from stream_app.models.registry import MODELS
+from stream_app.models.model_sources import find_source
+from stream_app.models.registry import MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.config import RankingConfig
@@ -64,10 +65,10 @@ def settings_with_models(models: str | None) -> Settings:
     """
     if models is None:
         return load_settings()
-    names = [name.strip() for name in models.split(",")]
+    names = split_names(models)
     for name in names:
-        if name not in MODELS:
-            raise UserError(f"--models: there is no model {name!r}; there are {', '.join(MODELS)}.")
+        if find_source(name, MODELS) is None:
+            raise UserError(f"--models: there is no model {name!r}; there are {', '.join(known_models())}.")
     return load_settings(models=names)
 
 
@@ -82,6 +83,24 @@ def offline_ranking_config(settings: Settings) -> RankingConfig:
     {'fixed': 1.0}
     """
     return replace(settings.ranking_config, policies={"fixed": 1.0}, policy_parameters={})
+
+
+def split_names(text: str) -> list[str]:
+    """Names between commas, but for commas in parentheses: those are arguments of a River object.
+
+    Examples
+    --------
+    >>> split_names("popularity, river:reco.BiasedMF(4, seed=1)")
+    ['popularity', 'river:reco.BiasedMF(4, seed=1)']
+    """
+    names, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and not depth:
+            names.append("")
+        else:
+            names[-1] += character
+    return [name.strip() for name in names]
 
 
 def build_ranker(settings: Settings, length: int) -> Ranker:
