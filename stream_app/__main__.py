@@ -20,6 +20,7 @@ COMMAND_MODULES = (
     "snapshots",
     "rebuild",
     "doctor",
+    "check_model",
     "settings",
     "policies",
     "evaluate",
