@@ -15,6 +15,8 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from stream_app.encoders.image_encoders import PACKAGED_ENCODER, open_image_encoder
+from stream_app.encoders.pictures import Scaling, read_picture
 from stream_app.encoders.text_encoders import open_text_encoder
 from stream_app.models.array_types import Matrix, Scores
 from stream_app.models.base import Context
@@ -81,7 +83,7 @@ def hits(rank: Rank, choices: Sequence[ColdChoice]) -> NDArray[np.float64]:
     for number, (context, chosen) in enumerate(choices):
         scores = rank(context).astype(np.float64)
         scores[list(context)] = -np.inf
-        # half of the items with the same score count as better: a model that knows nothing gets a random rank
+        # among items of the same score the rank is random: a model that knows nothing has the rate of a random list
         better = np.count_nonzero(scores > scores[chosen])
         equal = np.count_nonzero(scores == scores[chosen])
         found[number] = np.clip((K - better) / equal, 0.0, 1.0)
@@ -109,6 +111,27 @@ def measure_shop(encoder: TextEncoder, items: int, choices: int, seed: int) -> d
         arms = text_arms(encoder, shop.entries, seed) | {_BOUND: vector_rank(shop.true_vectors())}
         results[f"{usual:.0%} usual words"] = hit_rates(arms, shop.cold_choices(choices), seed)
     return results
+
+
+def measure_pictures(encoder: TextEncoder, items: int, choices: int, seed: int) -> dict[str, HitRates]:
+    """Hit rates by drawn pictures, alone and with texts half of whose names are drawn."""
+    shop = WordedShop(items, usual_names=0.5, seed=seed)
+    network = open_image_encoder(PACKAGED_ENCODER)
+    pictures = list(shop.pictures())
+    images = np.concatenate([network.encode([network.read(picture)]) for picture in pictures])
+    pixels = np.stack([read_picture(picture, 16, 16, Scaling.UNIT).ravel() for picture in pictures])
+    text = encoder.encode([item_text(entry) for entry in shop.entries])
+    short_images, short_text = (Reduction.fit(each, DIMENSIONS).apply(each) for each in (images, text))
+    arms = {
+        _TFIDF: tfidf_rank(shop.entries),
+        f"picture by {PACKAGED_ENCODER}": vector_rank(images),
+        "picture, centered": vector_rank(short_images),
+        "pixels, centered": vector_rank(Reduction.fit(pixels, DIMENSIONS).apply(pixels)),
+        "text, centered": vector_rank(short_text),
+        "text and picture, centered": vector_rank(np.hstack((short_text, short_images))),
+        _BOUND: vector_rank(shop.true_vectors()),
+    }
+    return {"50% usual words, and pictures": hit_rates(arms, shop.cold_choices(choices), seed)}
 
 
 def measure_movies(encoder: TextEncoder, folder: Path, choices: int, seed: int) -> dict[str, HitRates]:
@@ -177,17 +200,19 @@ def main(
     """Compare an encoder of texts with TF-IDF on items without interactions."""
     opened = open_text_encoder(encoder)
     results = measure_shop(opened, items, choices, seed)
+    pictures = measure_pictures(opened, items, choices, seed)
     if movies is not None:
         results |= measure_movies(opened, movies, choices, seed)
     costs = measure_costs(opened, WordedShop(items, usual_names=0.0, seed=seed).entries)
     print_hit_rates(results, f"hit rate at {K} for items without interactions, {choices:,} choices")
+    print_hit_rates(pictures, "the same with drawn pictures")
     cost_table = Table("", "µs per entry", title="CPU time")
     for name, value in costs.items():
         cost_table.add_row(name, f"{value:.1f}")
     print_table(cost_table)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_bytes(
-        msgspec.json.format(msgspec.json.encode({"hit_rates": results, "microseconds": costs}))
+        msgspec.json.format(msgspec.json.encode({"hit_rates": results | pictures, "microseconds": costs}))
     )
 
 

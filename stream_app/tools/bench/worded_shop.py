@@ -1,10 +1,12 @@
 """A generated shop whose items are described in words, with synonyms, and choices of items without interactions."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from stream_app.models.array_types import Matrix
+from stream_app.tools.bench.drawn_pictures import draw_picture
 from topics.events import CatalogItem
 
 DEPARTMENTS: Final[dict[str, tuple[str, ...]]] = {
@@ -103,6 +105,7 @@ class WordedShop:
     """
 
     def __init__(self, items: int, *, usual_names: float, seed: int) -> None:
+        self._seed = seed
         types = [(department, names) for department, each in DEPARTMENTS.items() for names in each]
         rng, words = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
         self._types = rng.integers(len(types), size=items)
@@ -132,6 +135,18 @@ class WordedShop:
         vectors[rows, self._types] = 1.0
         vectors[rows, vectors.shape[1] - 1 - self._styles] = 1.0
         return vectors
+
+    def pictures(self) -> Iterator[bytes]:
+        """A drawn picture of each item, which shows its type and style.
+
+        Raises
+        ------
+        UserError
+            If Pillow is not installed.
+        """
+        rng = np.random.default_rng([self._seed, 3])
+        for kind, style in zip(self._types.tolist(), self._styles.tolist(), strict=True):
+            yield draw_picture(kind, style, rng)
 
     def cold_choices(self, count: int, *, cold: float = 0.25) -> list[ColdChoice]:
         """Draw sessions that end with a choice of an item without interactions.
