@@ -14,7 +14,12 @@ from stream_app.settings import child_environment, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.worker.model_loading import load_models
 from tests.support.generated_log import GeneratedLog, generate_log
-from tests.support.integration_environment import COMMAND_SECONDS, IntegrationEnvironment, clean_environment
+from tests.support.integration_environment import (
+    COMMAND_SECONDS,
+    FUSED_ORDER,
+    IntegrationEnvironment,
+    clean_environment,
+)
 from tests.support.log_feeder import LogFeeder
 from tests.support.worker_handle import WorkerHandle
 from topics.records import Interaction, Kind, Line, Source
@@ -34,6 +39,7 @@ def headrace(environment: IntegrationEnvironment, *arguments: str, **settings: A
             app_id=environment.settings.app_id,
             broker=environment.settings.broker,
             models=MODELS,
+            policies=FUSED_ORDER,
             model_store=environment.data_dir() / "models",
             **settings,
         )
