@@ -68,7 +68,7 @@ class RiverEstimator(RiverModel):
 
     def _reset(self) -> None:
         super()._reset()
-        self._decay = ForwardDecay(self.half_life)
+        self._decay = ForwardDecay(self.half_life, self._index.decay_clock)
         self._counts: Floats = np.zeros(64)
         self._last: Floats = np.full(64, _NEVER)
         self._newest = _NEVER

@@ -5,14 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
+from tests.support.installed_package import install
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 PACKAGES = ("topics", "state", "stream_app", "tests")
+OUTSIDE = ("Models of River", "A package of your own")
+"""Sections without a change of the tree."""
+
 TITLES = (
     "An event type",
     "A model",
@@ -90,7 +95,73 @@ def changed_files(section: str) -> list[str]:
 
 
 def test_every_section_is_tested() -> None:
-    assert tuple(sections()) == TITLES
+    assert tuple(sections()) == (*OUTSIDE, *TITLES)
+
+
+def test_models_run_in_the_tools_of_river() -> None:
+    run(ROOT, sys.executable, "-W", "error", "-", stdin=code_block(sections()["Models of River"], "python"))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The package of the page, installed in a folder."""
+    section = sections()["A package of your own"]
+    project = tomllib.loads(code_block(section, "toml"))["project"]
+    modules = {"shop_recommenders": code_block(section, "python")}
+    return install(tmp_path, project["name"], modules, project["entry-points"])
+
+
+def run_with(shop: Path, *arguments: str, **variables: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(shop), str(ROOT))), **variables}
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.mark.parametrize("name", ["last_followed", "taste"])
+def test_the_models_of_the_package_pass_all_checks(name: str, shop: Path) -> None:
+    printed = run_with(shop, "-m", "stream_app", "check-model", name)
+    assert "FAIL" not in printed
+    assert "23 of 23 checks passed" in printed
+
+
+def test_the_settings_take_the_names_of_the_package(shop: Path) -> None:
+    names = re.findall(r"export (.*)", code_block(sections()["A package of your own"], "console"))
+    variables = dict(
+        part.split("=", 1) for line in names for part in re.findall(r"\w+=(?:'[^']*'|\S+)", line)
+    )
+    code = (
+        "from stream_app.ranking.assembly import make_models\n"
+        "from stream_app.ranking.fusion.choice_fusion import ChoiceFusion\n"
+        "from stream_app.experiment.live_policies import LivePolicies\n"
+        "from stream_app.settings import load_settings\n"
+        "models = make_models(load_settings().ranking_config)\n"
+        "print(*[model.name for model in models.models], models.learner(ChoiceFusion).policy,"
+        " *models.learner(LivePolicies).policies)\n"
+    )
+    printed = run_with(shop, "-c", code, **{name: value.strip("'") for name, value in variables.items()})
+    assert printed.split() == [
+        "popularity",
+        "session_knn",
+        "last_followed",
+        "taste",
+        "eager",
+        "best_arm",
+        "fixed",
+    ]
+
+
+def test_the_package_is_formatted_like_the_tree(shop: Path) -> None:
+    config = ("--no-cache", "--config", str(ROOT / "pyproject.toml"))
+    # a package of one module; methods have the arguments of their base
+    run_with(shop, "-m", "ruff", "check", *config, "--ignore", "INP001,ARG002", str(shop))
+    run_with(shop, "-m", "ruff", "format", "--check", *config, str(shop))
 
 
 def test_an_event_type_takes_four_files() -> None:
