@@ -9,6 +9,8 @@ import pytest
 
 from state.snapshots.encoding import encode_snapshot
 from state.snapshots.store import folder_store
+from stream_app.experiment.decay_record import DecayRecord
+from stream_app.models.decay_clock import DecaySchedule
 from stream_app.models.model_parts import fingerprint
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import load_settings
@@ -65,3 +67,27 @@ async def test_users_who_were_erased_since_the_kept_snapshot_are_not_in_the_new_
     written = encode_snapshot(store.load(rebuild.write(own)).state)
     assert (ANN.encode() in written) is not has_receipts
     assert BOB.encode() in written
+
+
+@pytest.mark.parametrize("is_announced", [True, False], ids=["a record of workers", "none on control"])
+async def test_a_new_snapshot_has_the_decay_that_workers_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_announced: bool
+) -> None:
+    settings = load_settings(models=["popularity"])
+    models = make_models(settings.ranking_config)
+    of_snapshot = DecaySchedule().with_period(100.0, 50.0, 4.0)
+    models.decay_clocks["interactions"].schedule = of_snapshot
+    models.learn(Interaction(Source.CLICK, 2, 0, 1_000.0, BOB, Kind.VIEW, (Line("shoe"),)))
+    store = folder_store(tmp_path)
+    own = fingerprint(models)
+    store.save(snapshot_state(models, {}, {}), own)
+    monkeypatch.setattr(admin, "topic_ids", lambda *_: {})
+    newest = of_snapshot.with_period(2_000.0, 50.0, 4.0)
+    record = DecayRecord(interactions=newest, rewards=DecaySchedule())
+    rebuild = Rebuild(settings, None, store)
+    rebuild.use_decay(record if is_announced else None)
+    await rebuild.load(lambda _read, _total: None)
+    written = make_models(settings.ranking_config)
+    written.restore(store.load(rebuild.write(own)).state["models"])
+    expected = newest if is_announced else of_snapshot
+    assert written.decay_clocks["interactions"].schedule == expected

@@ -10,6 +10,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from state.snapshots.encoding import encode_snapshot
+from stream_app.models.decay_clock import DecaySchedule
 from stream_app.models.digest import digest
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
@@ -300,3 +301,24 @@ async def test_a_fusion_is_relearned_from_models_that_do_not_know_the_choice_yet
     assert relearned.ranker.choices == reference.ranker.choices > 10
     weights = [encode_snapshot(each.ranker.state()) for each in (relearned, reference)]
     assert weights[0] == weights[1]
+
+
+async def test_what_is_relearned_decays_by_the_schedule_of_the_snapshot(harness: ReplicaHarness) -> None:
+    schedule = DecaySchedule().with_period(1_010.0, 20.0, 3_600.0)
+
+    def with_schedule(make: Callable[[], ModelSet]) -> ModelSet:
+        models = make()
+        models.decay_clocks["interactions"].schedule = schedule
+        return models
+
+    first, both = with_models(["popularity"]), with_models(["popularity", "item_to_item"])
+    await write_history(harness, partial(with_schedule, first))
+    replica = await harness.start(both)
+    await caught_up(replica)
+    expected = with_schedule(both)
+    for tp in (FIRST_INTERACTIONS, SECOND_INTERACTIONS):
+        for record in harness.log.records[tp]:
+            expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
+    assert replica.models.decay_clocks["interactions"].schedule == schedule
+    assert replica.models.digest() == expected.digest()
+    assert replica.models.digest() != load_models(first, harness.store).models.digest()
