@@ -160,11 +160,20 @@ class WordedShop:
         first_cold = round((1 - cold) * n_items)
         found = []
         for _ in range(count):
-            kind, style = int(self._types[self._rng.integers(n_items)]), int(self._rng.integers(len(STYLES)))
-            length = int(self._rng.integers(1, 5))
+            kind, style, length = self._draw_session()
             context = tuple(self._choose(kind, style, 0, first_cold) for _ in range(length))
             found.append(ColdChoice(context, self._choose(kind, style, first_cold, n_items)))
         return found
+
+    def session(self, available: int) -> list[int]:
+        """Draw a session: two to five choices among the first `available` items, the newest last."""
+        kind, style, length = self._draw_session()
+        return [self._choose(kind, style, 0, available) for _ in range(length + 1)]
+
+    def _draw_session(self) -> tuple[int, int, int]:
+        """Type and style that a user looks for, and a number of items, from 1 to 4."""
+        kind = int(self._types[self._rng.integers(len(self._types))])
+        return kind, int(self._rng.integers(len(STYLES))), int(self._rng.integers(1, 5))
 
     def _choose(self, kind: int, style: int, start: int, stop: int) -> int:
         weights = np.where(self._types[start:stop] == kind, _SAME_TYPE, 0.0)

@@ -142,8 +142,8 @@ def _reduction(
     if options.limit is None:  # a part of the catalog must not set the directions of later runs
         reduction.save(path)
     typer.echo(
-        f"{name}: vectors are centered and shortened from {encoder.dimensions:,} to {dimensions} dimensions, as fits "
-        f"{len(sample):,} of them.",
+        f"{name}: vectors are centered and shortened from {encoder.dimensions:,} to {dimensions} dimensions, "
+        f"fitted to {len(sample):,} different ones.",
         err=True,
     )
     return reduction

@@ -16,7 +16,7 @@ from stream_app.tools.embedding.picture_folder import PictureFolder, PictureTooL
 from stream_app.tools.embedding.reduction import Reduction
 from stream_app.tools.embedding.vector_store import KEY_BYTES, VectorStore, content_key
 from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
-from topics.events import CatalogItem
+from topics.events import CatalogItem, Event
 
 MAX_PROBLEMS: Final = 1_000
 """Problems that are kept for the report; the others are counted."""
@@ -284,16 +284,26 @@ def _reason(error: Exception) -> str:
 
 
 def catalog_line(entry: CatalogItem) -> bytes:
-    r"""A catalog entry as a line of the format ``jsonl``, without fields that have their default.
+    """A catalog entry as a line of the format ``jsonl``; see `event_line`."""
+    return event_line("catalog", entry)
+
+
+def event_line(kind: str, event: Event) -> bytes:
+    r"""An event as a line of the format ``jsonl``, without fields that have their default.
+
+    Parameters
+    ----------
+    kind
+        One of `stream_app.tools.feeds.jsonl.EVENT_KINDS`.
 
     Examples
     --------
-    >>> catalog_line(CatalogItem(ts=0, item_id="i1", title="Tent"))
+    >>> event_line("catalog", CatalogItem(ts=0, item_id="i1", title="Tent"))
     b'{"type":"catalog","ts":0,"item_id":"i1","title":"Tent"}\n'
     """
-    fields: dict[str, object] = {"type": "catalog"}
-    for field in msgspec.structs.fields(entry):
-        value = getattr(entry, field.name)
+    fields: dict[str, object] = {"type": kind}
+    for field in msgspec.structs.fields(event):
+        value = getattr(event, field.name)
         default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
         if value != default:
             fields[field.name] = value

@@ -64,7 +64,7 @@ def plot_items(items: ItemVectors, path: Path) -> float:
     counts = Counter(category for category in items.categories if category)
     named = [category for category, _ in counts.most_common(N_COLORS)]
     labels = np.array([category if category in named else _OTHER for category in items.categories])
-    size = min(30.0, max(2.0, 8_000 / len(plane)))
+    size = min(40.0, max(3.0, 30_000 / len(plane)))
     with figure_file(path, 10, 8, option="--output") as figure:
         axes = figure.subplots()
         for label, color in [(_OTHER, "0.8"), *((name, f"C{number}") for number, name in enumerate(named))]:

@@ -1,14 +1,19 @@
 """The generated shop with words and pictures, and what is measured in it."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from stream_app.models.array_types import Scores
+from stream_app.tools.bench import shop_files
 from stream_app.tools.bench.drawn_pictures import SIDE
 from stream_app.tools.bench.encoders import K, hits, tfidf_rank, vector_rank
 from stream_app.tools.bench.worded_shop import ColdChoice, WordedShop
+from stream_app.tools.feeds import jsonl
+from stream_app.tools.feeds.rows import EventRow
+from topics.events import CatalogItem, Click
 
 
 def test_shops_with_the_same_seed_differ_in_words_alone() -> None:
@@ -48,3 +53,21 @@ def test_equal_scores_have_a_random_rank() -> None:
 
     [rate] = hits(rank, [ColdChoice((0,), 7)])
     assert rate == K / 100
+
+
+def test_the_files_of_a_shop_are_a_log_in_which_items_appear_before_they_are_clicked(tmp_path: Path) -> None:
+    shop_files.main(tmp_path, items=120, sessions=40, users=9, usual_names=0.5, seed=2)
+    catalog, clicks = (
+        [
+            row.event
+            for row in jsonl.rows((tmp_path / name).read_bytes().splitlines(), name)
+            if isinstance(row, EventRow)
+        ]
+        for name in ("catalog.jsonl", "clicks.jsonl")
+    )
+    created = {entry.item_id: entry.time for entry in catalog if isinstance(entry, CatalogItem)}
+    chosen = [click for click in clicks if isinstance(click, Click)]
+    assert len(created) == len(list((tmp_path / "pictures").iterdir())) == 120
+    assert len({click.event_id for click in chosen}) == len(chosen) >= 80
+    assert all(created[click.item_id] <= click.time for click in chosen)
+    assert len(set(created.values())) > 20

@@ -180,9 +180,9 @@ def test_vectors_are_shortened_by_the_fit_of_the_first_run(tmp_path: Path) -> No
 def test_a_part_of_the_catalog_sets_no_directions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_shop(tmp_path, 12)
     embed.run(options(tmp_path, dimensions=3, limit=6))
-    assert "fits 6 of them" in capsys.readouterr().err
+    assert "fitted to 6 different ones" in capsys.readouterr().err
     embed.run(options(tmp_path, dimensions=3))
-    assert "fits 12 of them" in capsys.readouterr().err
+    assert "fitted to 12 different ones" in capsys.readouterr().err
 
 
 def test_too_few_items_are_written_in_full_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
