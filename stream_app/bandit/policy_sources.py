@@ -37,7 +37,9 @@ def make_foreign_policy(name: str, features: int, parameters: Mapping[str, Any])
         path = name.removeprefix(PREFIX)
         accepted = parameter_names(path)
         own = {key: value for key, value in parameters.items() if key in accepted}
-        return _wrapped(name, river_object(path, own), features, parameters)
+        return _wrapped(
+            name, river_object(path, own, seed=int(parameters.get("seed", 7))), features, parameters
+        )
     if not plugins.is_registered(plugins.POLICIES, name):
         return None
     loaded = plugins.load_plugin(plugins.POLICIES, name)

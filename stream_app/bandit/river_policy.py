@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from river import bandit, proba
+from river import bandit, base, proba
 
 from stream_app.bandit.policy import (
     Features,
@@ -20,6 +20,7 @@ from stream_app.bandit.policy import (
 from stream_app.models.kernels.random import splitmix64
 from stream_app.models.model_state import State
 from stream_app.models.river_graph import forget_keys, held_bytes
+from stream_app.models.river_paths import described
 from stream_app.models.river_state import restore_river, river_state
 
 _NEW: Final = "new"
@@ -97,7 +98,7 @@ class RiverPolicy(Policy):
         # the name of a wrapped object comes from the settings
         self.name = name  # type: ignore[misc]
         self.river = river
-        self.parameters["river"] = f"{type(river).__name__} {sorted(_plain(river).items())}"
+        self.parameters["river"] = _described(river)
         if isinstance(river, bandit.base.ContextualPolicy):
             raise ValueError(  # noqa: TRY004  # a setting, not a programming error
                 "it has one context for all arms, but candidates have features of their own; see linucb"
@@ -213,14 +214,17 @@ class RiverPolicy(Policy):
         return held_bytes(self._learned) + 180 * len(self._arms)
 
 
-def _plain(river: bandit.base.Policy) -> dict[str, Any]:
-    """Parameters of a River policy as plain data."""
-    params = river._get_params()  # noqa: SLF001  # River has no other way
-    return {
-        name: value if value is None or isinstance(value, int | float | str) else str(value[0].__name__)
-        for name, value in params.items()
-        if value is None or isinstance(value, int | float | str | tuple)
+def _described(river: bandit.base.Policy) -> str:
+    """A River policy and its parameters in one line; its own representation is a table of its arms."""
+    params = {
+        name: getattr(river, name)
+        for name in river._get_params()  # noqa: SLF001  # River has no other way
     }
+    described_params = [
+        f"{name}={described(value) if isinstance(value, base.Base) else value!r}"
+        for name, value in params.items()
+    ]
+    return f"{type(river).__name__}({', '.join(described_params)})"
 
 
 def _check_foreign_updates(river: Any) -> None:

@@ -25,6 +25,7 @@ from stream_app.models.kernels.random import splitmix64
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
 from stream_app.models.river_graph import held_bytes
+from stream_app.models.river_paths import described
 from stream_app.models.river_state import restore_river, river_state
 from topics.records import Reason
 
@@ -156,7 +157,7 @@ class RiverModel(Model):
     def parameters(self) -> dict[str, Any]:
         """Names and values of the hyperparameters, the River object by its representation."""
         return {
-            name: " ".join(repr(value).split()) if isinstance(value, base.Base) else value
+            name: described(value) if isinstance(value, base.Base) else value
             for name, value in self._get_params().items()
         }
 

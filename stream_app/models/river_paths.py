@@ -5,6 +5,7 @@ them by ``|``, ``+`` and ``*`` as River does. Nothing else is reached by it.
 """
 
 import ast
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import Parameter, isclass, signature
@@ -16,6 +17,18 @@ PREFIX: Final = "river:"
 """Begins the name of a River object where other names are possible."""
 
 _MAX_LENGTH: Final = 1_000
+
+
+def described(river: base.Base) -> str:
+    """A River object and its parameters in one line, the same in each process.
+
+    Examples
+    --------
+    >>> from river import optim
+    >>> described(optim.initializers.Normal(sigma=0.1, seed=1))
+    'Normal ( mu=0. sigma=0.1 seed=1 )'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(river).split()))
 
 
 def is_river_name(name: str) -> bool:

@@ -42,8 +42,8 @@ class RiverRanker(RiverModel):
     index
         The items.
     river
-        A ranker that has learned nothing; it is copied. One that is contextual gets the event time ``ts``, the
-        ``query`` and the user's segments.
+        A ranker that has learned nothing; it is copied. One that is contextual gets the event time ``ts`` and
+        the user's segments.
     name
         Name of the model.
     max_users
@@ -109,7 +109,8 @@ class RiverRanker(RiverModel):
         if not self._learned.is_contextual:
             return None
         ts = of.now if isinstance(of, Context) else of.ts
-        return {"ts": ts, "query": of.query, **dict.fromkeys(of.segments, 1)}
+        # a query may be personal, and a ranker may keep what it gets
+        return {"ts": ts, **dict.fromkeys(of.segments, 1)}
 
     def _predictions(self, context: Context, items: Sequence[int]) -> Sequence[float] | None:
         row = self._users.find(context.user) if context.user else NO_ITEM

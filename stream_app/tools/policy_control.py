@@ -150,10 +150,13 @@ def parse_weights(arguments: Iterable[str]) -> dict[str, float]:
     --------
     >>> parse_weights(["thompson=0.9", "fixed=0.1"])
     {'thompson': 0.9, 'fixed': 0.1}
+    >>> parse_weights(["river:bandit.UCB(delta=0.1)=1"])
+    {'river:bandit.UCB(delta=0.1)': 1.0}
     """
     weights: dict[str, float] = {}
     for assignment in arguments:
-        name, _, number = assignment.partition("=")
+        # a name of River may have arguments
+        name, _, number = assignment.rpartition("=")
         try:
             weight = float(number)
         except ValueError:

@@ -143,6 +143,12 @@ def test_what_is_no_policy_is_named(name: str, parameters: dict[str, Any], messa
         create_policy(name, WIDTH, **parameters)
 
 
+def test_parameters_of_reward_objects_are_part_of_the_state() -> None:
+    made = [make("river:bandit.ThompsonSampling", reward_obj=f"proba.Beta({alpha}, 9)") for alpha in (1, 2)]
+    with pytest.raises(ValueError, match=r"river is .*alpha=1 .*saved with .*alpha=2"):
+        made[0].restore(made[1].state())
+
+
 def test_a_state_of_another_policy_of_river_is_rejected() -> None:
     ucb = RiverPolicy(3, river=bandit.UCB(delta=0.5), name="shop")
     other = RiverPolicy(3, river=bandit.ThompsonSampling(proba.Beta()), name="shop")

@@ -402,3 +402,19 @@ def test_the_counts_of_reactions_survive_a_snapshot_and_end_with_an_erasure() ->
     again.models.forget_user("mallory")
     again.react(ranked, 3, user="mallory")
     assert rewards_learned() != before
+
+
+def test_a_policy_of_river_learns_from_the_lists_of_all_and_its_state_is_saved() -> None:
+    name = "river:bandit.UCB(delta=0.05)"
+    weights = {name: 1.0, "fixed": 0.0}
+    shop = ShopWithPolicies(weights)
+    assert shop.rank("ann").policy == name
+    assert ids(shop.rank("ann")) == ITEMS[:10]
+    for number in range(300):
+        ranked = shop.rank(f"user {number}")
+        liked = [rank for rank, item in enumerate(ids(ranked)) if item == "item 7"]
+        shop.react(ranked, liked[0] if liked and liked[0] < 3 else None, user=f"user {number}")
+    assert "item 7" in ids(shop.rank("bob"))[:3]
+    restored = ShopWithPolicies(weights)
+    restored.models.restore(shop.models.state())
+    assert ids(restored.rank("bob")) == ids(shop.rank("bob"))

@@ -168,10 +168,10 @@ def test_an_object_that_cannot_forget_starts_anew() -> None:
     assert model.predict_one("bob", "hat") == model.predict_one("stranger", "hat") > 0
 
 
-def test_a_contextual_ranker_gets_time_query_and_segments() -> None:
+def test_a_contextual_ranker_gets_time_and_segments_and_no_query() -> None:
     model = RiverRanker(river=ContextualRanker())
     model.learn_one("ann", "shoe", 1.0, {"ts": 5.0, "segments": {"country": "FR"}, "query": "red"})
-    assert model._learned.last == {"ts": 5.0, "query": "red", "country:FR": 1}
+    assert model._learned.last == {"ts": 5.0, "country:FR": 1}
 
 
 def test_keys_are_removed_from_texts_tuples_and_sets_and_found_in_lists() -> None:
@@ -260,6 +260,17 @@ def test_a_river_object_without_plain_data_is_learned_from_the_log_and_then_copi
     ]
     assert scores[0] == scores[1]
     assert max(scores[0]) > 0
+
+
+def test_the_parameters_of_a_river_object_are_the_same_text_in_each_process() -> None:
+    class Named(ListRanker):
+        def __init__(self, weigh: Any = min) -> None:
+            super().__init__()
+            self.weigh = weigh
+
+    models = [RiverRanker(river=Named(object())), RiverRanker(river=Named(object()))]
+    assert models[0].parameters() == models[1].parameters()
+    assert RiverRanker(river=Named()).parameters() != models[0].parameters()
 
 
 def test_a_state_makes_objects_of_river_alone() -> None:
