@@ -86,7 +86,9 @@ class ForwardDecay:
         """
         if math.isnan(self.landmark):
             return 0.0
-        return math.ldexp(1.0, int(self.landmark - math.floor(self.clock.time(ts) / self.half_life)))
+        # bounded: a clock that was set back leaves the landmark far ahead
+        ahead = min(self.landmark - math.floor(self.clock.time(ts) / self.half_life), 1000.0)
+        return math.ldexp(1.0, int(ahead))
 
     def at_most_one(self, ts: float) -> float:
         """The same factor, and 1 where `ts` is before the landmark.

@@ -13,6 +13,13 @@ MAX_PERIODS: Final = 64
 """Periods of a schedule; an older one is folded into the offset."""
 
 
+MAX_RATE: Final = 1_000.0
+"""Largest rate of a period."""
+
+_MAX_TIME: Final = 1e11
+"""Largest time of a period, the year 5138: no record may make weights that are no numbers."""
+
+
 class FastDecay(NamedTuple):
     """A period of faster decay."""
 
@@ -27,7 +34,7 @@ class DecaySchedule(msgspec.Struct, frozen=True):
     Raises
     ------
     ValueError
-        If periods are not in order, overlap, or have an impossible rate.
+        If periods are too many, not in order, overlap, or have an impossible time or rate.
     """
 
     periods: tuple[FastDecay, ...] = ()
@@ -35,13 +42,15 @@ class DecaySchedule(msgspec.Struct, frozen=True):
     """Seconds of decay beyond event time before the first period: of periods that are no longer in it."""
 
     def __post_init__(self) -> None:
-        end = -math.inf
+        end = -_MAX_TIME
         for period in self.periods:
-            if not (end <= period.start < period.end < math.inf and 1.0 <= period.rate < math.inf):
+            if not (end <= period.start < period.end <= _MAX_TIME and 1.0 <= period.rate <= MAX_RATE):
                 raise ValueError(f"a decay schedule has an impossible period: {period}")
             end = period.end
-        if not 0.0 <= self.offset < math.inf:
-            raise ValueError(f"the offset of a decay schedule is 0 or more, not {self.offset!r}")
+        if not 0.0 <= self.offset <= MAX_RATE * _MAX_TIME:
+            raise ValueError(f"a decay schedule has an impossible offset: {self.offset!r}")
+        if len(self.periods) > MAX_PERIODS:
+            raise ValueError(f"a decay schedule has {len(self.periods)} periods, more than {MAX_PERIODS}")
 
     @property
     def end(self) -> float:

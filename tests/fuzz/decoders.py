@@ -18,7 +18,9 @@ from stream_app.client.fallback_chain import decode_list_or_none, first_usable_l
 from stream_app.client.redis_contract import is_erased
 from stream_app.client.search_order import PendingSearch
 from stream_app.experiment.control import OPERATOR_KEY
+from stream_app.experiment.decay_record import DECAY_KEY, DecayRecord
 from stream_app.kafka.event_logs import EVENT_LOGS_KEY
+from stream_app.models.decay_clock import DecaySchedule
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.tools.dead_letter_selection import parse_dead_letter, preview, printable
@@ -57,6 +59,7 @@ def build_decoders(folder: Path) -> dict[str, Read]:
         "list of a recovery": _read_list_of_recovery(worker),
         "control": _read_control(worker, OPERATOR_KEY),
         "event logs": _read_control(worker, EVENT_LOGS_KEY),
+        "decay": _read_control(worker, DECAY_KEY),
         "dead letter": _read_dead_letter,
         "snapshot": _read_snapshot,
         "content of a snapshot": _read_snapshot_content(worker.settings),
@@ -96,6 +99,8 @@ def examples() -> dict[str, list[bytes]]:
     assignment = PolicyAssignment(
         weights={"fixed": 0.5, "thompson": 0.5}, paused=("linucb",), effective_time=START
     )
+    schedule = DecaySchedule().with_period(START, 3_600.0, 4.0)
+    decay = DecayRecord(interactions=schedule, rewards=schedule, stream="hit_rate", ts=START)
     letter = DeadLetter(
         reason="unreadable", detail="d", topic="events.click", partition=0, offset=1, timestamp=START, key=b"k",
         value=b"\xff",
@@ -112,6 +117,7 @@ def examples() -> dict[str, list[bytes]]:
         "reward of a recovery": [msgspec.msgpack.encode(reward)],
         "list of a recovery": [msgspec.json.encode(listed)],
         "control": [msgspec.json.encode(assignment)],
+        "decay": [msgspec.json.encode(decay)],
         "event logs": [b'{"events.click":{"topic_id":"x","base":17179869184}}'],
         "dead letter": [msgspec.json.encode(letter)],
         "snapshot": [encode_snapshot(state)],

@@ -117,6 +117,8 @@ def test_a_schedule_that_drops_its_oldest_period_gives_the_same_time_after_it() 
         ((10.0, 20.0, 0.5),),
         ((10.0, 20.0, math.nan),),
         ((10.0, math.inf, 4.0),),
+        ((10.0, 20.0, 1e6),),
+        ((math.nan, 20.0, 4.0),),
         ((10.0, 30.0, 4.0), (20.0, 40.0, 4.0)),
     ],
 )
