@@ -39,6 +39,11 @@ class RiverEstimator(RiverModel):
     pool, negatives, seed
         See `RiverModel`.
 
+    Raises
+    ------
+    ValueError
+        If the estimator does not learn one target and predict one number.
+
     Examples
     --------
     >>> from river import linear_model, preprocessing
@@ -64,7 +69,22 @@ class RiverEstimator(RiverModel):
         super().__init__(index, river, name=name, pool=pool, negatives=negatives, seed=seed)
         self.half_life = half_life
         self._classifies = isinstance(river, base.Classifier)
+        self._check_predictions()
         self._reset()
+
+    def _check_predictions(self) -> None:
+        """Raise a ValueError for an estimator that does not learn one target and predict one number of features."""
+        probe = self.river.clone()
+        for target in (True, False) if self._classifies else (1.0, 0.0):
+            x = dict.fromkeys(FEATURES, 0.5 + target)
+            try:
+                probe.learn_one(x, target)
+                self._predict(probe, x)
+            except Exception as error:
+                raise ValueError(
+                    f"{type(self.river).__name__} cannot learn from features and predict a number: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
 
     def _reset(self) -> None:
         super()._reset()
@@ -77,7 +97,7 @@ class RiverEstimator(RiverModel):
         names = ("river", "name", "half_life", "pool", "negatives", "seed")
         return {name: getattr(self, name) for name in names}
 
-    def learn(self, observation: Observation) -> None:
+    def _learn(self, observation: Observation) -> None:
         """Learn the chosen item and samples of others, with their features before the choice."""
         item, ts = observation.item, observation.ts
         self._counts, self._last = grow(self._counts, item + 1), grow(self._last, item + 1, _NEVER)
@@ -103,12 +123,15 @@ class RiverEstimator(RiverModel):
     def _predictions(self, context: Context, items: Sequence[int]) -> Sequence[float] | None:
         session = context.items[context.session_index :]
         rows = self._features(session, context.now, items)
+        return [self._predict(self._learned, x) for x in rows]
+
+    def _predict(self, estimator: Any, x: Mapping[str, float]) -> float:
         if not self._classifies:
-            return [float(self._learned.predict_one(x) or 0.0) for x in rows]
+            return float(estimator.predict_one(x) or 0.0)
         try:
-            return [float(self._learned.predict_proba_one(x).get(True, 0.0)) for x in rows]
+            return float(estimator.predict_proba_one(x).get(True, 0.0))
         except NotImplementedError:
-            return [float(bool(self._learned.predict_one(x))) for x in rows]
+            return float(bool(estimator.predict_one(x)))
 
     def _scores_of(self, predictions: Floats) -> Floats:
         """Probabilities as they are."""

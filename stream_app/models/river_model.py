@@ -1,5 +1,6 @@
 """The base of models that wrap a River object: bounds, candidates, examples and state."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -28,6 +29,8 @@ from stream_app.models.river_graph import held_bytes
 from stream_app.models.river_paths import described
 from stream_app.models.river_state import restore_river, river_state
 from topics.records import Reason
+
+_LOG: Final = logging.getLogger(__name__)
 
 MIN_SCORE: Final = 1e-6
 """Score of a known item at the least: 0 is that of an unknown one."""
@@ -58,6 +61,9 @@ class RiverModel(Model):
     Each choice is learned with samples of the pool as items that were not chosen. Only known ids are asked: some
     objects of River remember whatever they are asked.
 
+    An error of the River object is logged, and stops nothing else: what it could not learn is left out, and items
+    that it cannot predict score 0.
+
     Parameters
     ----------
     index
@@ -72,6 +78,11 @@ class RiverModel(Model):
         Samples learned per choice, on average.
     seed
         Of the samples.
+
+    Attributes
+    ----------
+    n_errors, last_error
+        Errors that the River object raised, and the last of them.
     """
 
     additive: ClassVar[bool] = False
@@ -93,6 +104,8 @@ class RiverModel(Model):
         self._known: Mask = np.zeros(64, np.bool_)
         self._n_choices = 0
         self._n_samples = 0
+        self.n_errors = 0
+        self.last_error: Exception | None = None
 
     def _predictions(self, context: Context, items: Sequence[int]) -> Sequence[float] | None:
         """Predictions for known items; None where nothing is known of the context."""
@@ -120,10 +133,15 @@ class RiverModel(Model):
         known[known] = self._known[items[known]]
         if not known.any():
             return scores
-        predictions = self._predictions(context, items[known].tolist())
-        if predictions is None:
+        try:
+            predictions = self._predictions(context, items[known].tolist())
+            if predictions is None:
+                return scores
+            values = np.array(predictions, np.float64)
+        except Exception as error:  # noqa: BLE001  # of an object that is not ours
+            self._log_error("predict", error)
             return scores
-        values = np.nan_to_num(np.array(predictions, np.float64), nan=-1e300, posinf=1e300, neginf=-1e300)
+        values = np.nan_to_num(values, nan=-1e300, posinf=1e300, neginf=-1e300)
         scores[known] = np.clip(self._scores_of(values), MIN_SCORE, 1.0)
         return scores
 
@@ -135,6 +153,31 @@ class RiverModel(Model):
         """Drop items from the pool and the known ones."""
         self._known[items[items < len(self._known)]] = False
         self._pool.forget_items(items)
+
+    def learn(self, observation: Observation) -> None:
+        """Learn an observation, and samples of other items."""
+        try:
+            self._learn(observation)
+        except Exception as error:  # noqa: BLE001  # of an object that is not ours
+            self._log_error("learn", error)
+
+    def _learn(self, observation: Observation) -> None:
+        """Learn an observation; may raise whatever the River object raises."""
+        raise NotImplementedError
+
+    def _log_error(self, action: str, error: Exception) -> None:
+        """Log the first error, and each that doubles their number."""
+        self.n_errors += 1
+        self.last_error = error
+        if self.n_errors & (self.n_errors - 1) == 0:
+            _LOG.warning(
+                "model %s could not %s (%d errors so far): %s: %s",
+                self.name,
+                action,
+                self.n_errors,
+                type(error).__name__,
+                error,
+            )
 
     def _examples(self, observation: Observation) -> list[Example]:
         """Count a choice, and return what is learned of it: the item, and samples of the pool."""

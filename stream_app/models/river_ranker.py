@@ -87,7 +87,7 @@ class RiverRanker(RiverModel):
         names = ("river", "name", "max_users", "pool", "negatives", "seed")
         return {name: getattr(self, name) for name in names}
 
-    def learn(self, observation: Observation) -> None:
+    def _learn(self, observation: Observation) -> None:
         """Learn an observation, and samples of other items; repeats are skipped."""
         if observation.repeat:
             return

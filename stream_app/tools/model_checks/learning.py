@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from stream_app.models.river_model import RiverModel
 from stream_app.tools.model_checks.harness import MakeHarness, same, stream, view
 from stream_app.tools.model_checks.model_check import Checks, NotApplicableError, check, expect
 
@@ -14,6 +15,22 @@ def check_learning_is_deterministic(make_harness: MakeHarness) -> None:
     expect(
         same(make_harness().learn(*stream()).model.state(), make_harness().learn(*stream()).model.state()),
         "two models that learned the same interactions have different states",
+    )
+
+
+@check(
+    CHECKS, "See the error; give the River object parameters, or a scaler before it, with which it learns."
+)
+def check_river_objects_raise_no_errors(make_harness: MakeHarness) -> None:
+    """A wrapped object of River learns and predicts without an error."""
+    harness = make_harness()
+    if not isinstance(harness.model, RiverModel):
+        raise NotApplicableError("the model wraps no object of River")
+    harness.learn(*stream()).lists()
+    error = harness.model.last_error
+    expect(
+        error is None,
+        f"{harness.model.n_errors} errors, the last: {type(error).__name__}: {error}",
     )
 
 

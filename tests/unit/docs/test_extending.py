@@ -128,7 +128,7 @@ def run_with(shop: Path, *arguments: str, **variables: str) -> str:
 def test_the_models_of_the_package_pass_all_checks(name: str, shop: Path) -> None:
     printed = run_with(shop, "-m", "stream_app", "check-model", name)
     assert "FAIL" not in printed
-    assert "23 of 23 checks passed" in printed
+    assert "24 of 24 checks passed" in printed
 
 
 def test_the_settings_take_the_names_of_the_package(shop: Path) -> None:

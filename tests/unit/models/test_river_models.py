@@ -304,6 +304,43 @@ def test_predictions_that_are_not_finite_score_as_the_lowest_known() -> None:
     assert all(0 < model.predict_one("ann", item) <= 1 for item in "abc")
 
 
+def test_an_error_of_a_river_object_is_logged_and_stops_no_other_model(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(ListRanker):
+        def learn_one(self, user: str, item: str, y: float, x: Any = None) -> None:  # noqa: ARG002  # as River
+            if item == "item:1":
+                raise ZeroDivisionError("no such thing")
+
+        def predict_one(self, user: str, item: str, x: Any = None) -> float:  # noqa: ARG002  # as River
+            return float("many") if item == "item:2" else 1.0
+
+    models = ModelSet(["popularity"], max_items=50)
+    failing = RiverRanker(models.index, river=Failing(), name="failing", negatives=0.0)
+    models.models.insert(0, failing)
+    for offset in range(40):
+        models.learn(view(offset, f"u{offset}", f"i{offset % 3}"))
+    context = models.context_from_tracker("u1", ())
+    assert models.models[1].score(context, np.arange(3, dtype=np.int32)).min() > 0
+    assert failing.score(context, np.array([0, 1], np.int32)).min() > 0
+    assert failing.score(context, np.arange(3, dtype=np.int32)).tolist() == [0.0, 0.0, 0.0]
+    assert failing.n_errors > 10
+    assert isinstance(failing.last_error, ValueError)
+    assert caplog.messages[0] == (
+        "model failing could not learn (1 errors so far): ZeroDivisionError: no such thing"
+    )
+    assert len(caplog.messages) <= 6
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["river:tree.ISOUPTreeRegressor", "river:active.EntropySampler(linear_model.LogisticRegression())"],
+)
+def test_an_estimator_that_predicts_no_number_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="cannot learn from features and predict a number"):
+        make(name)
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
