@@ -18,8 +18,8 @@ HELP = (
     "folder of word vectors. Nothing is downloaded. An "
     "item whose picture is missing or damaged is written, counted and reported.\n\n"
     "Ctrl-C loses nothing that was computed: the same command goes on from there, and after a change of the "
-    "catalog only new pictures and texts are encoded. Computed vectors are in the folder "
-    "OUTPUT.vectors, which may be removed.\n\n"
+    "catalog only new pictures and texts are encoded. Computed vectors, and the directions of written "
+    "embeddings, are in the folder of --store: use the same one for all runs of a shop.\n\n"
     "\b\nExamples:\n"
     "  headrace embed --catalog catalog.jsonl --output embedded.jsonl \\\n"
     "      --images pictures --encoder efficientnet-lite0\n"
@@ -117,6 +117,13 @@ class EmbedOptions:
             help="Length of written embeddings: the main directions of this catalog; 0 writes vectors as they are.",
         ),
     ] = 128
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of computed vectors, made if it does not exist; by default OUTPUT.vectors.",
+        ),
+    ] = None
     threads: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Threads of ONNX Runtime.")] = 1
     limit: Limit = None
     report: Annotated[

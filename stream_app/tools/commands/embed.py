@@ -44,7 +44,7 @@ def run(options: EmbedOptions) -> None:
     """
     catalog, output = _check(options)
     with ExitStack() as stack:
-        folder = output.with_name(f"{output.name}.vectors")
+        folder = options.store or output.with_name(f"{output.name}.vectors")
         pictures, texts = _open_pictures(options, folder, stack), _open_texts(options, folder, stack)
         embedder = CatalogEmbedder(pictures, texts)
         try:
@@ -143,7 +143,8 @@ def _reduction(
         reduction.save(path)
     typer.echo(
         f"{name}: vectors are centered and shortened from {encoder.dimensions:,} to {dimensions} dimensions, "
-        f"fitted to {len(sample):,} different ones.",
+        f"fitted to {len(sample):,} different ones. Embeddings of another fit "
+        "are not comparable with these.",
         err=True,
     )
     return reduction

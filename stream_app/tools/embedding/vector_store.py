@@ -70,7 +70,7 @@ class VectorStore:
             self._file = self.path.open("a+b")
         except OSError as error:
             raise UserError(
-                f"{self.path} cannot be written: {error.strerror or error}; name another --output."
+                f"{self.path} cannot be written: {error.strerror or error}; name another --store."
             ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -52,6 +52,14 @@ def test_a_packaged_encoder_knows_that_a_couch_is_a_sofa(name: str) -> None:
     assert couch.shape == (encoder.dimensions,)
 
 
+@pytest.mark.parametrize(
+    "translation", ["rotes Zelt", "tente rouge", "tienda de campaña roja", "赤いテント", "красная палатка"]
+)
+def test_the_multilingual_encoder_knows_translations(translation: str) -> None:
+    tent, translated, other = open_text_encoder("universal").encode(["red tent", translation, "steel kettle"])
+    assert tent @ translated > tent @ other + 0.1
+
+
 @pytest.mark.parametrize("name", sorted(PACKAGED_ENCODERS))
 def test_two_instances_agree(name: str) -> None:
     one, other = open_text_encoder(name), open_text_encoder(name)

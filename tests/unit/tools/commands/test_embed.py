@@ -4,8 +4,11 @@ import gzip
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +62,11 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         check=False,
         timeout=120,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1", "TERM": "dumb"},
+        env=ENVIRONMENT,
     )
 
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1", "TERM": "dumb"}
 ARGUMENTS = (
     "--catalog",
     "catalog.jsonl",
@@ -129,6 +133,41 @@ def test_an_interrupt_keeps_what_is_computed_and_writes_no_half_output(
     resumed = (tmp_path / "out.jsonl").read_bytes()
     embed.run(options(tmp_path, batch=2, output=tmp_path / "again.jsonl"))
     assert (tmp_path / "again.jsonl").read_bytes() == resumed
+
+
+def test_a_killed_run_goes_on_and_has_the_output_of_one_that_was_not(tmp_path: Path) -> None:
+    write_shop(tmp_path, 1_000)
+    whole = tmp_path / "whole.jsonl"
+    embed.run(options(tmp_path, output=whole))
+    record = (
+        sum(path.stat().st_size for path in (tmp_path / "whole.jsonl.vectors").glob("*.vectors")) // 1_000
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stream_app", "embed", *ARGUMENTS], cwd=tmp_path, env=ENVIRONMENT
+    )
+    store = tmp_path / "out.jsonl.vectors"
+    deadline = time.monotonic() + 120
+    while sum(path.stat().st_size for path in store.glob("*.vectors")) < 50 * record:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out.jsonl").exists()
+    result = run(tmp_path, *ARGUMENTS)
+    assert result.returncode == 0, result.stderr
+    known = re.search(r"(\d+) known already", result.stdout)
+    assert known is not None
+    assert int(known.group(1)) >= 50
+    assert (tmp_path / "out.jsonl").read_bytes() == whole.read_bytes()
+
+
+def test_runs_with_other_outputs_share_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_shop(tmp_path, 8)
+    for name in ("monday.jsonl", "tuesday.jsonl"):
+        embed.run(options(tmp_path, output=tmp_path / name, store=tmp_path / "store", dimensions=2))
+    assert "Pictures: 0 encoded, 8 known already" in capsys.readouterr().out
+    assert (tmp_path / "monday.jsonl").read_bytes() == (tmp_path / "tuesday.jsonl").read_bytes()
 
 
 def test_a_compressed_catalog_is_read(tmp_path: Path) -> None:
