@@ -68,7 +68,7 @@ class RiverRanker(RiverModel):
         river: reco.base.Ranker,
         name: str = "river",
         max_users: int = 200_000,
-        pool: int = 100,
+        pool: int = 200,
         negatives: float = 1.0,
         seed: int = 7,
     ) -> None:

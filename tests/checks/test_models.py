@@ -28,11 +28,8 @@ ALTERNATIVES = [
 
 RIVER_MODELS = [
     "river:reco.BiasedMF",
-    "river:reco.FunkMF",
-    "river:reco.Baseline",
-    "river:reco.BiasedMF(latent_optimizer=optim.Adam(0.01))",
+    "river:reco.FunkMF(optimizer=optim.Adam(0.01))",
     "river:preprocessing.StandardScaler() | linear_model.LogisticRegression()",
-    "river:linear_model.LinearRegression(l2=0.01)",
     "river:naive_bayes.GaussianNB",
 ]
 
