@@ -13,7 +13,7 @@ SIDE: Final = 160
 """Height and width in pixels."""
 
 SHAPES: Final = ("ellipse", "rectangle", "triangle", "star", "ring", "cross")
-"""Shapes that figures are made of."""
+"""Shapes that drawings are made of."""
 
 LAYOUTS: Final[tuple[tuple[tuple[float, float, float], ...], ...]] = (
     ((0.0, 0.0, 0.9),),
