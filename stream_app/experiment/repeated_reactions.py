@@ -85,7 +85,7 @@ class RepeatedReactions(Restorable):
         seen : ndarray of int32, shape (n,)
             Indices of the seen items; negative for unknown items.
         """
-        if not self._lists.admits(reward.user_id, reward.ts):
+        if not self._lists.allows(reward.user_id, reward.ts):
             return np.zeros(len(seen), np.bool_)
         row = self._users.find(reward.user_id)
         if row < 0:

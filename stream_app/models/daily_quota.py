@@ -22,7 +22,7 @@ class DailyQuota:
     Examples
     --------
     >>> quota = DailyQuota(10)
-    >>> sum(quota.admits("ann", 60.0) for _ in range(40)), quota.admits("bob", 60.0), quota.admits("ann", 86_400.0)
+    >>> sum(quota.allows("ann", 60.0) for _ in range(40)), quota.allows("bob", 60.0), quota.allows("ann", 86_400.0)
     (10, True, True)
     """
 
@@ -32,17 +32,17 @@ class DailyQuota:
             int, tuple[int, int]
         ] = {}  # day and number of observations, by the hash of the user
 
-    def admits(self, user: str, ts: float) -> bool:
+    def allows(self, user: str, ts: float) -> bool:
         """Whether a further observation may be learned, which is counted then; `ts` is the event time in seconds."""
         key, day = stable_hash(user), int(ts // _DAY_SECONDS)
         known_day, count = self._counts.pop(key, (day, 0))
         if day > known_day:
             known_day, count = day, 0
-        is_admitted = count < self._limit
-        self._counts[key] = known_day, count + is_admitted
+        is_allowed = count < self._limit
+        self._counts[key] = known_day, count + is_allowed
         if len(self._counts) > _MAX_USERS:
             del self._counts[next(iter(self._counts))]
-        return is_admitted
+        return is_allowed
 
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""

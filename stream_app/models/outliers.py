@@ -120,7 +120,7 @@ class OutlierFilter(Estimator, Restorable):
         return self.z_score(field, value) if is_active else 0.0
 
     def _learn_line(self, line: Line, user: str, ts: float) -> bool:
-        if user and not self._quota.admits(user, ts):
+        if user and not self._quota.allows(user, ts):
             is_flagged = self.is_outlier(line)
             self.flagged += is_flagged
             return is_flagged
