@@ -23,6 +23,7 @@ from stream_app.models.session_knn import SessionKNN
 from stream_app.models.session_store import SessionStore
 from stream_app.models.trending import Trending
 from stream_app.models.two_hop import TwoHop
+from stream_app.models.two_tower import TwoTower
 from stream_app.models.user_knn import UserKNN
 
 MODELS: dict[str, type[Model]] = {
@@ -43,7 +44,10 @@ MODELS: dict[str, type[Model]] = {
         Trending,
     )
 }
-"""Every model, by its name."""
+"""Every model that learns in the worker, by its name."""
+
+TRAINED_MODELS: dict[str, type[Model]] = {TwoTower.name: TwoTower}
+"""The models that a trainer learns (`stream_app.trainer`), by their names."""
 
 
 SETTING: Final = "HEADRACE_MODEL_PARAMETERS"
@@ -116,7 +120,7 @@ def create(
 
 
 def source_of(name: str) -> type[Model] | RiverSource:
-    """What a name stands for: a model of `MODELS`, of River, or of an installed package.
+    """What a name stands for: a model of `MODELS` or `TRAINED_MODELS`, of River, or of an installed package.
 
     Raises
     ------
@@ -128,7 +132,7 @@ def source_of(name: str) -> type[Model] | RiverSource:
     >>> source_of("popularity").__name__, source_of("river:reco.BiasedMF").name
     ('Popularity', 'river:reco.BiasedMF')
     """
-    source = find_source(name, MODELS)
+    source = find_source(name, MODELS | TRAINED_MODELS)
     if source is None:
         raise UserError(
             f"There is no model {name!r}; there are {', '.join(known_models())}, and those of River, such as "
@@ -160,7 +164,7 @@ def check_parameters(overrides: Overrides) -> None:
     stream_app.errors.UserError: HEADRACE_MODEL_PARAMETERS: n_factors of bpr is a whole number from 1 on ...
     """
     for name, arguments in overrides.items():
-        source = find_source(name, MODELS)
+        source = find_source(name, MODELS | TRAINED_MODELS)
         if source is None:
             raise UserError(f"{SETTING}: there is no model {name!r}; there are {', '.join(known_models())}.")
         if isinstance(source, RiverSource):

@@ -11,7 +11,7 @@ import pytest
 
 import stream_app.models
 from stream_app.models.base import Model
-from stream_app.models.registry import MODELS
+from stream_app.models.registry import MODELS, TRAINED_MODELS
 from stream_app.tools.model_checks.harness import ModelHarness, stream
 from stream_app.tools.model_checks.model_check import ModelCheck, NotApplicableError, Outcome, run_checks
 from stream_app.tools.model_checks.suite import CHECKS
@@ -119,5 +119,5 @@ def _models(base: type[Model]) -> Iterator[type[Model]]:
 def test_every_model_of_the_package_is_registered() -> None:
     for module in pkgutil.iter_modules(stream_app.models.__path__, "stream_app.models."):
         import_module(module.name)
-    assert {*_models(Model)} == {*MODELS.values()}
-    assert all(name == model.name for name, model in MODELS.items())
+    assert {*_models(Model)} == {*MODELS.values(), *TRAINED_MODELS.values()}
+    assert all(name == model.name for name, model in (MODELS | TRAINED_MODELS).items())

@@ -1,0 +1,265 @@
+"""The forward pass of the two-tower model, and the search for the items nearest to a user vector."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.array_types import Items, Scores
+from stream_app.models.kernels.jit import FUNCTIONS, SUMS, jit
+
+Array = NDArray[np.float32]
+
+
+class Weights(NamedTuple):
+    """Parameters of the encoder; see `stream_app.models.two_tower_network.parameter_shapes`."""
+
+    position: Array
+    kind: Array
+    gap: Array
+    query: Array
+    key: Array
+    distance: Array
+    last: Array
+    hidden: Array
+    hidden_bias: Array
+    output: Array
+    output_bias: Array
+    heads: Array
+    scale: Array
+
+
+class EncoderScratch(NamedTuple):
+    """Memory of one forward pass."""
+
+    tokens: Array  # shape (context length, factors)
+    attention: Array  # shape (context length,): receives the weight of each interaction
+    query: Array  # shape (factors,)
+    folded: Array  # shape (factors,)
+    mixed: Array  # shape (factors,)
+    hidden: Array  # shape (hidden,)
+
+
+class Clusters(NamedTuple):
+    """Item vectors in groups of near ones, for an approximate search."""
+
+    vectors: Array  # shape (rows, factors): of length 1, cluster by cluster
+    items: Items  # shape (rows,): index of each row's item; below 0 for none
+    starts: Items  # shape (clusters + 1,): first row of each cluster
+    centroids: Array  # shape (clusters, factors)
+
+
+@jit(fastmath=FUNCTIONS)
+def _multiply(vector: Array, matrix: Array, out: Array) -> None:
+    """Add the product of a vector and a matrix to `out`."""
+    for j in range(len(vector)):
+        value = vector[j]
+        if value != 0.0:
+            for i in range(len(out)):
+                out[i] += value * matrix[j, i]
+
+
+@jit(fastmath=FUNCTIONS)
+def _attend(n: int, weights: tuple[Array, ...], scratch: tuple[Array, ...]) -> None:
+    """Compute how much the last of `n` tokens attends to each of them."""
+    w, s = Weights(*weights), EncoderScratch(*scratch)
+    d = s.tokens.shape[1]
+    # the query of the last token, folded with the key matrix: no key is computed per token
+    s.query[:] = 0.0
+    _multiply(s.tokens[n - 1], w.query, s.query)
+    for j in range(d):
+        total = np.float32(0.0)
+        for i in range(d):
+            total += w.key[j, i] * s.query[i]
+        s.folded[j] = total
+    largest = np.float32(-np.inf)
+    factor = np.float32(1.0 / math.sqrt(d))
+    for at in range(n):
+        total = np.float32(0.0)
+        for i in range(d):
+            total += s.tokens[at, i] * s.folded[i]
+        s.attention[at] = total * factor + w.distance[n - 1 - at]
+        largest = max(largest, s.attention[at])
+    total = np.float32(0.0)
+    for at in range(n):
+        s.attention[at] = math.exp(s.attention[at] - largest)
+        total += s.attention[at]
+    for at in range(n):
+        s.attention[at] /= total
+
+
+@jit(fastmath=FUNCTIONS)
+def _write_heads(state: Array, heads: Array, out: Array) -> None:
+    """Compute the user vector of each head from the state."""
+    for head in range(len(out)):
+        out[head] = state
+        _multiply(state, heads[head], out[head])
+        total = np.float32(1e-12)
+        for value in out[head]:
+            total += value * value
+        norm = np.float32(1.0 / math.sqrt(total))
+        for i in range(out.shape[1]):
+            out[head, i] *= norm
+
+
+@jit(fastmath=FUNCTIONS)
+def encode(
+    vectors: Array,
+    rows: Items,
+    kinds: Items,
+    gaps: Items,
+    weights: tuple[Array, ...],
+    scratch: tuple[Array, ...],
+    out: Array,
+) -> None:
+    """Compute the user vector of each head after some interactions.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, factors)
+        Item vectors.
+    rows, kinds, gaps : ndarray of int32, shape (m,)
+        Vector, head and time bucket of each interaction, oldest first; 1 or more, at most the context length.
+    out : ndarray of float32, shape (heads, factors)
+        Receives vectors of length 1.
+    """
+    w, s = Weights(*weights), EncoderScratch(*scratch)
+    n, d = len(rows), vectors.shape[1]
+    for at in range(n):
+        for i in range(d):
+            s.tokens[at, i] = (
+                vectors[rows[at], i] + w.position[at, i] + w.kind[kinds[at], i] + w.gap[gaps[at], i]
+            )
+    _attend(n, weights, scratch)
+    for i in range(d):
+        s.mixed[i] = w.last[0] * vectors[rows[n - 1], i]
+    for at in range(n):
+        for i in range(d):
+            s.mixed[i] += s.attention[at] * vectors[rows[at], i]
+    s.hidden[:] = w.hidden_bias
+    _multiply(s.mixed, w.hidden, s.hidden)
+    for i in range(len(s.hidden)):
+        s.hidden[i] = max(s.hidden[i], np.float32(0.0))
+    for i in range(d):
+        s.mixed[i] += w.output_bias[i]
+    _multiply(s.hidden, w.output, s.mixed)
+    _write_heads(s.mixed, w.heads, out)
+
+
+@jit(fastmath=SUMS)
+def dot_products(vectors: Array, rows: Items, user: Array, out: Scores) -> None:
+    """Compute the product of a user vector with the vectors of some rows; 0 for a row below 0.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (n,)
+    user : ndarray of float32, shape (factors,)
+    out : ndarray of float32, shape (n,)
+    """
+    for at in range(len(rows)):
+        total = np.float32(0.0)
+        if rows[at] >= 0:
+            for i in range(len(user)):
+                total += vectors[rows[at], i] * user[i]
+        out[at] = total
+
+
+@jit(fastmath=FUNCTIONS)
+def search_clusters(
+    clusters: tuple[Any, ...],
+    user: Array,
+    scale: np.float32,
+    order: Items,
+    out_rows: Items,
+    out_items: Items,
+    out_scores: Scores,
+) -> int:
+    """Score the items of some clusters by exp(scale * (cosine - 1)); return how many there are.
+
+    Parameters
+    ----------
+    order : ndarray of int32, shape (m,)
+        The clusters that are searched.
+    out_rows, out_items, out_scores : ndarray, shape (n,)
+        Receive rows, items and scores; at least as long as the searched clusters are large.
+    """
+    c = Clusters(*clusters)
+    n = 0
+    for cluster in order:
+        for row in range(c.starts[cluster], c.starts[cluster + 1]):
+            if c.items[row] < 0:
+                continue
+            total = np.float32(0.0)
+            for i in range(len(user)):
+                total += c.vectors[row, i] * user[i]
+            out_rows[n] = row
+            out_items[n] = c.items[row]
+            out_scores[n] = math.exp((total - np.float32(1.0)) * scale)
+            n += 1
+    return n
+
+
+N_FEATURES = 7
+"""Columns that `write_features` writes."""
+
+
+@jit(fastmath=FUNCTIONS)
+def write_features(
+    vectors: Array,
+    rows: Items,
+    users: Array,
+    scale: Array,
+    newest: int,
+    log_partition: np.float32,
+    first: int,
+    out: Array,
+) -> None:
+    """Write the features of items in the order of `ranking.kernels.feature_table.TwoTowerFeature`.
+
+    The columns must be 0 before.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (n,)
+        Vector of each item; below 0 for none.
+    users : ndarray of float32, shape (heads, factors)
+    newest
+        Row of the newest interaction.
+    """
+    largest = np.float32(-2.0)
+    for at in range(len(rows)):
+        if rows[at] < 0:
+            continue
+        total, near = np.float32(0.0), np.float32(0.0)
+        for i in range(users.shape[1]):
+            value = vectors[rows[at], i]
+            total += value * users[0, i]
+            near += value * vectors[newest, i]
+        out[at, first] = total
+        out[at, first + 3] = np.float32(0.5) + np.float32(0.5) * near
+        largest = max(largest, total)
+    confidence = math.exp(min(np.float32(0.0), largest * scale[0] - log_partition))
+    for at in range(len(rows)):
+        if rows[at] < 0:
+            continue
+        cosine = out[at, first]
+        larger = 0
+        for other in range(len(rows)):
+            larger += rows[other] >= 0 and out[other, first] > cosine
+        out[at, first + 5] = larger
+    for at in range(len(rows)):
+        out[at, first + 6] = confidence
+        if rows[at] < 0:
+            continue
+        cosine = out[at, first]
+        log_probability = min(np.float32(0.0), cosine * scale[0] - log_partition)
+        out[at, first] = np.float32(0.5) + np.float32(0.5) * cosine
+        out[at, first + 1] = math.sqrt(math.exp(log_probability))
+        out[at, first + 2] = max(np.float32(0.0), np.float32(1.0) + log_probability / np.float32(16.0))
+        out[at, first + 4] = max(
+            np.float32(0.0), np.float32(1.0) - (largest - cosine) * scale[0] / np.float32(12.0)
+        )
+        out[at, first + 5] = np.float32(1.0) - min(
+            np.float32(1.0), np.float32(math.log(1.0 + out[at, first + 5]) / 6.0)
+        )

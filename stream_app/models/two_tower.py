@@ -1,0 +1,292 @@
+"""The two-tower model: user and item vectors that a trainer learned, whose product says what comes next."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.base import (
+    EMPTY_CANDIDATES,
+    NO_ITEM,
+    Candidates,
+    Context,
+    Items,
+    Model,
+    Observation,
+    Scores,
+)
+from stream_app.models.item_clusters import Grouping, group_vectors
+from stream_app.models.item_index import ItemIndex
+from stream_app.models.kernels import two_tower as kernels
+from stream_app.models.kernels.jit import plain
+from stream_app.models.kernels.topk import top_k
+from stream_app.models.kernels.two_tower import Clusters, EncoderScratch, Weights
+from stream_app.models.model_state import State
+from stream_app.models.two_tower_network import (
+    Head,
+    NetworkShape,
+    TrainedWeights,
+    check_parameters,
+    gap_buckets,
+)
+from topics.records import Reason
+
+_MIN_SCORE: Final = 1e-30
+
+
+class _Serving(NamedTuple):
+    """Weights in the form in which they are served; replaced as a whole."""
+
+    shape: NetworkShape
+    version: str
+    weights: Weights
+    clusters: Clusters
+    row_of: Items  # shape (items of the index,): row of each item in `clusters`, below 0 for none
+    scratch: EncoderScratch
+    users: NDArray[np.float32]  # shape (heads, factors): the vectors of the user that was encoded last
+    order: Items  # shape (clusters,)
+    found_rows: Items  # shape (rows,)
+    found_scores: Scores  # shape (rows,)
+    found_items: Items  # shape (rows,)
+
+
+class EncodedUser(NamedTuple):
+    """A user whose vector is in memory; valid until the next one is encoded.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (n,)
+        The interactions that were read, oldest first.
+    log_partition
+        Logarithm of the sum of exp(logit) over the items near the user; the others add next to nothing.
+    """
+
+    context: Context
+    items: Items
+    log_partition: float
+
+
+class TwoTower(Model):
+    r"""Scores items by the cosine of a user vector and an item vector.
+
+    The user vector :math:`u` is computed from the newest interactions with items :math:`x_1 \ldots x_n`, vectors of
+    length 1: tokens :math:`t_j = x_j + p_j + k_j + g_j` add the position, the kind of interaction and the time since
+    the one before; one causal attention mixes the item vectors themselves, so that the result stays in their space:
+    :math:`s = \sum_j a_j x_j + \lambda x_n`, :math:`h = s + W_2 \max(0, W_1 s + b_1) + b_2`, and for each kind of
+    next interaction :math:`u_c = h + H_c h`, scaled to length 1. The probability that item i is next is proportional
+    to :math:`\exp(\sigma_c \, u_c \cdot x_i)`.
+
+    A worker learns nothing: a trainer learns from the same log (`stream_app.trainer`), and `adopt` replaces the
+    weights between two batches. Without weights the model proposes nothing.
+
+    Parameters
+    ----------
+    n_probes
+        Groups of item vectors that are searched for candidates.
+
+    References
+    ----------
+    Hou et al.: CORE, SIGIR 2022 (states in the space of items). Kang, McAuley: Self-attentive sequential
+    recommendation, ICDM 2018. Yi et al.: Sampling-bias-corrected neural modeling for large corpus item
+    recommendations, RecSys 2019 (two towers).
+    """
+
+    name: ClassVar[str] = "two_tower"
+    additive: ClassVar[bool] = True
+
+    def __init__(self, index: ItemIndex | None = None, *, n_probes: int = 24) -> None:
+        self._index = self._shared_or_own(index)
+        self.n_probes = n_probes
+        self._reset()
+
+    def _reset(self) -> None:
+        self._serving: _Serving | None = None
+        self._encoded: EncodedUser | None = None
+
+    @property
+    def version(self) -> str:
+        """Version of the weights; empty before there are any."""
+        return "" if self._serving is None else self._serving.version
+
+    def adopt(self, trained: TrainedWeights, version: str) -> None:
+        """Replace the weights.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit their shape.
+        """
+        check_parameters(trained.parameters, trained.shape)
+        earlier = None if self._serving is None else self._serving.clusters.centroids
+        self._serving = _serving(trained, version, group_vectors(trained.vectors, earlier), self._index)
+        self._encoded = None
+
+    def learn(self, observation: Observation) -> None:
+        """Do nothing: the trainer learns."""
+
+    def encode(self, context: Context) -> EncodedUser | None:
+        """Compute the vectors of a user; None if there are no weights, or no item of the context is known."""
+        encoded, s = self._encoded, self._serving
+        if encoded is not None and encoded.context is context:
+            return encoded
+        if s is None:
+            return None
+        length = s.shape.context_length
+        items, times = context.items[-length:], context.times[-length:]
+        rows = _rows_of(s, items)
+        is_known = rows >= 0
+        if not is_known.all():
+            items, times, rows = items[is_known], times[is_known], rows[is_known]
+        if not len(rows):
+            return None
+        gaps, kinds = gap_buckets(times, s.shape.n_gaps), np.zeros(len(rows), np.int32)
+        kernels.encode(s.clusters.vectors, rows, kinds, gaps, plain(s.weights), plain(s.scratch), s.users)
+        n = self._search(s)
+        self._encoded = EncodedUser(context, items, self._log_partition(s, n))
+        self._n_found = n
+        return self._encoded
+
+    def _search(self, s: _Serving) -> int:
+        user, clusters = s.users[Head.VIEW], s.clusters
+        n_clusters = len(clusters.centroids)
+        n_probes = min(self.n_probes, n_clusters)
+        order = s.order
+        if n_probes < n_clusters:
+            order = np.argpartition(-(clusters.centroids @ user), n_probes)[:n_probes].astype(np.int32)
+        return int(
+            kernels.search_clusters(
+                plain(clusters),
+                user,
+                s.weights.scale[Head.VIEW],
+                order,
+                s.found_rows,
+                s.found_items,
+                s.found_scores,
+            )
+        )
+
+    def _log_partition(self, s: _Serving, n: int) -> float:
+        # scores are exp(logit - scale)
+        return math.log(max(float(s.found_scores[:n].sum()), _MIN_SCORE)) + float(s.weights.scale[Head.VIEW])
+
+    def candidates(self, context: Context, k: int) -> Candidates:
+        """Propose the items nearest to the user; the evidence is the interaction that was attended to most."""
+        encoded, s = self.encode(context), self._serving
+        if encoded is None or s is None:
+            return EMPTY_CANDIDATES
+        n = self._n_found
+        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        size = top_k(s.found_items, s.found_scores, n, self._index.hashes, k, items, scores)
+        attended = int(encoded.items[int(np.argmax(s.scratch.attention[: len(encoded.items)]))])
+        return Candidates(items[:size], scores[:size], np.full(size, attended, np.int32))
+
+    def cosines(self, context: Context, items: Items, head: Head = Head.VIEW) -> Scores:
+        """Cosine of the user with each item, shape (n,); 0 for an item without a vector, or an unknown user."""
+        out = np.zeros(len(items), np.float32)
+        if self.encode(context) is not None and (s := self._serving) is not None:
+            kernels.dot_products(s.clusters.vectors, _rows_of(s, items), s.users[head], out)
+        return out
+
+    def score(self, context: Context, items: Items) -> Scores:
+        """Score items by exp(logit - largest possible logit); 0 for an item without a vector."""
+        out = self.cosines(context, items)
+        if (s := self._serving) is None:
+            return out
+        scores = np.exp((out - 1.0) * s.weights.scale[Head.VIEW])
+        # a vector of length 1 has no cosine of exactly 0 with another
+        return np.where(out != 0.0, scores, np.float32(0.0)).astype(np.float32)
+
+    def write_features(self, context: Context, items: Items, first: int, out: NDArray[np.float32]) -> None:
+        """Write the columns of `stream_app.ranking.kernels.feature_table.TwoTowerFeature`; 0 without a vector.
+
+        Parameters
+        ----------
+        items : ndarray of int32, shape (n,)
+        first
+            Column of the first feature.
+        out : ndarray of float32, shape (n, features)
+        """
+        end = first + kernels.N_FEATURES
+        out[:, first:end] = 0.0
+        encoded = self.encode(context)
+        if encoded is None or (s := self._serving) is None:
+            return
+        newest = int(_rows_of(s, encoded.items[-1:])[0])
+        kernels.write_features(
+            s.clusters.vectors,
+            _rows_of(s, items),
+            s.users,
+            s.weights.scale,
+            newest,
+            np.float32(encoded.log_partition),
+            first,
+            out,
+        )
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
+        """Name the interaction that was attended to most."""
+        return Reason("similar_taste", item_id=self._index.id_of(evidence))
+
+    def forget_items(self, items: Items) -> None:
+        """Drop the vectors of items."""
+        self._encoded = None
+        if (s := self._serving) is not None:
+            rows = _rows_of(s, items)
+            s.clusters.items[rows[rows >= 0]] = NO_ITEM
+            s.row_of[items[items < len(s.row_of)]] = NO_ITEM
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        if (s := self._serving) is None:
+            return 0
+        arrays = (*s.weights, *s.clusters, *s.scratch, *s[4:5], *s[6:])
+        return sum(array.nbytes for array in arrays)
+
+    def _get_state(self) -> State:
+        # The weights are in the store of the trainer; a worker loads the announced ones.
+        return {}
+
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+
+def _rows_of(serving: _Serving, items: Items) -> Items:
+    """Rows of items, below 0 for none."""
+    row_of = serving.row_of
+    rows = row_of[np.minimum(items, len(row_of) - 1)]
+    rows[(items < 0) | (items >= len(row_of))] = NO_ITEM
+    return rows
+
+
+def _serving(trained: TrainedWeights, version: str, grouping: Grouping, index: ItemIndex) -> _Serving:
+    shape, d = trained.shape, trained.shape.n_factors
+    order = grouping.order
+    items = np.array(index.find_all([trained.item_ids[at] for at in order.tolist()]), np.int32)
+    row_of = np.full(max(1, index.size), NO_ITEM, np.int32)
+    known = np.flatnonzero(items >= 0)
+    row_of[items[known]] = known
+    n, length = len(items), shape.context_length
+    return _Serving(
+        shape,
+        version,
+        Weights(
+            **{name: np.ascontiguousarray(value, np.float32) for name, value in trained.parameters.items()}
+        ),
+        Clusters(np.ascontiguousarray(trained.vectors[order]), items, grouping.starts, grouping.centroids),
+        row_of,
+        EncoderScratch(
+            np.zeros((length, d), np.float32),
+            np.zeros(length, np.float32),
+            np.zeros(d, np.float32),
+            np.zeros(d, np.float32),
+            np.zeros(d, np.float32),
+            np.zeros(shape.hidden, np.float32),
+        ),
+        np.zeros((len(Head), d), np.float32),
+        np.arange(len(grouping.centroids), dtype=np.int32),
+        np.zeros(n, np.int32),
+        np.zeros(n, np.float32),
+        np.zeros(n, np.int32),
+    )

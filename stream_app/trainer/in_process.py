@@ -1,0 +1,70 @@
+"""A trainer in the process of an evaluation: it learns from the same fold, and publishes as a trainer does."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from stream_app.models.base import Items
+from stream_app.models.model_state import State
+from stream_app.models.two_tower import TwoTower
+from stream_app.trainer.training import TwoTowerTraining
+from topics.records import Interaction
+
+
+class InProcessTrainer:
+    """A learner that trains a two-tower model, one step for each so many interactions.
+
+    Parameters
+    ----------
+    model
+        Gets new weights after each `publish_interval` interactions: what is learned meanwhile is not seen by lists
+        and by the fusion, as with a trainer of its own process.
+    """
+
+    name: ClassVar[str] = "two_tower_trainer"
+
+    def __init__(self, model: TwoTower, training: TwoTowerTraining, publish_interval: int = 10_000) -> None:
+        self._model = model
+        self.training = training
+        self._publish_interval = publish_interval
+        self._n_unlearned = 0
+        self._n_unpublished = 0
+        self._n_published = 0
+
+    def on_interaction(self, interaction: Interaction) -> None:
+        """Add an interaction, take a step and publish if it is time."""
+        training = self.training
+        before = training.n_interactions
+        for line in interaction.lines:
+            training.add(interaction.user_id, line.item_id, interaction.kind, interaction.ts)
+        added = training.n_interactions - before
+        self._n_unlearned += added
+        self._n_unpublished += added
+        if self._n_unlearned >= training.config.new_interactions:
+            self._n_unlearned = 0
+            training.step()
+        if self._n_unpublished >= self._publish_interval:
+            self.publish()
+
+    def publish(self) -> None:
+        """Replace the weights of the model."""
+        self._n_unpublished = 0
+        self._n_published += 1
+        self._model.adopt(self.training.weights(), str(self._n_published))
+
+    def forget_user(self, user: str) -> None:
+        """Drop the sequences of a user."""
+        self.training.forget_user(user)
+
+    def forget_items(self, items: Items) -> None:
+        """Do nothing: the items of the trainer have an index of their own."""
+
+    def state(self) -> State:
+        """Nothing: an evaluation is not resumed."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def memory(self) -> int:
+        """Bytes of the item vectors and their moments."""
+        return 3 * self.training.vectors.nbytes

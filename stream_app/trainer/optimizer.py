@@ -1,0 +1,92 @@
+"""One training step: the gradient, Adam for the dense parameters, lazy Adam for the item vectors of the batch."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stream_app.trainer.loss import Batch, Params
+
+BETAS: Final = (0.9, 0.98)
+_EPSILON: Final = 1e-8
+
+
+class RowMoments(NamedTuple):
+    """Adam's moving averages for rows of the item vectors."""
+
+    first: jax.Array  # float32, shape (n, factors): of the gradient
+    second: jax.Array  # float32, shape (n, factors): of its square
+    n_updates: jax.Array  # int32, shape (n,)
+
+
+class Rates(NamedTuple):
+    """Step sizes."""
+
+    items: float | jax.Array
+    dense: float | jax.Array
+
+
+Loss = Callable[[Params, jax.Array, Batch, Any], jax.Array]
+
+
+DENSE: Final = optax.scale_by_adam(*BETAS, eps=_EPSILON)
+"""Optax' Adam for the dense parameters; its result is multiplied by the step size."""
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2, 3, 4))
+def train_step(
+    loss: Loss,
+    params: Params,
+    moments: optax.OptState,
+    vectors: jax.Array,
+    vector_moments: RowMoments,
+    batch: Batch,
+    key: jax.Array,
+    rates: Rates,
+) -> tuple[Params, optax.OptState, jax.Array, RowMoments, jax.Array]:
+    """Take a step; return new parameters, moments, vectors and their moments, and the loss.
+
+    Lazy Adam updates the rows that the batch used, each by its own number of updates.
+
+    Parameters
+    ----------
+    vectors : array of float32, shape (n, factors)
+        The rows of the item vectors that the batch refers to.
+    vector_moments
+        Of these rows; the numbers of updates have shape (n,).
+
+    References
+    ----------
+    Kingma, Ba: Adam, ICLR 2015.
+    """
+    value, (dense_gradient, row_gradient) = jax.value_and_grad(loss, argnums=(0, 1))(
+        params, vectors, batch, key
+    )
+    updates, moments = DENSE.update(dense_gradient, moments)
+    params = optax.apply_updates(params, jax.tree.map(lambda update: -rates.dense * update, updates))
+    used = jnp.any(row_gradient != 0.0, axis=1)
+    row_updates = vector_moments.n_updates + used
+    row_first = BETAS[0] * vector_moments.first + (1 - BETAS[0]) * row_gradient
+    row_second = BETAS[1] * vector_moments.second + (1 - BETAS[1]) * row_gradient * row_gradient
+    moved = vectors - rates.items * _direction(row_first, row_second, jnp.maximum(row_updates, 1)[:, None])
+    keep = used[:, None]
+    return (
+        params,
+        moments,
+        jnp.where(keep, moved, vectors),
+        RowMoments(
+            jnp.where(keep, row_first, vector_moments.first),
+            jnp.where(keep, row_second, vector_moments.second),
+            row_updates,
+        ),
+        value,
+    )
+
+
+def _direction(first: jax.Array, second: jax.Array, n_updates: jax.Array) -> jax.Array:
+    """Adam's bias-corrected step of size 1."""
+    t = n_updates.astype(jnp.float32)
+    return first / (1 - BETAS[0] ** t) / (jnp.sqrt(second / (1 - BETAS[1] ** t)) + _EPSILON)

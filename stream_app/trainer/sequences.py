@@ -1,0 +1,196 @@
+"""Sequences of interactions that the trainer learns from: new ones, and older ones that are replayed."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int32]
+
+NO_ROW: Final = -1
+"""An item that was evicted."""
+
+
+class Sequence(NamedTuple):
+    """Consecutive interactions of a user, oldest first; all arrays have shape (n,)."""
+
+    user_hash: int
+    items: Rows
+    kinds: Rows
+    times: NDArray[np.float64]
+    first_target: int
+    """The first interaction that is predicted; those before it are context alone."""
+
+
+class OpenSequence:
+    """The interactions of a user that are not in the buffer yet."""
+
+    __slots__ = ("items", "kinds", "n_learned", "times", "user_hash")
+
+    def __init__(self, user_hash: int) -> None:
+        self.user_hash = user_hash
+        self.items: list[int] = []
+        self.kinds: list[int] = []
+        self.times: list[float] = []
+        self.n_learned = 0
+
+    def sequence(self, first_target: int) -> Sequence:
+        """The interactions so far."""
+        return Sequence(
+            self.user_hash,
+            np.array(self.items, np.int32),
+            np.array(self.kinds, np.int32),
+            np.array(self.times),
+            first_target,
+        )
+
+
+class SequenceBuffer:
+    """Bounded memory of sequences.
+
+    A sequence is closed by the session gap, or when it has `length` interactions; a user who continues starts the
+    next one with the last `overlap` interactions as context. Closed sequences are in a ring of the newest ones, and
+    in a reservoir, which is a uniform sample of all (Vitter's algorithm R).
+
+    Parameters
+    ----------
+    length
+        Largest number of interactions of a sequence.
+    gap
+        Seconds of inactivity that close a sequence.
+    max_open
+        Users with an open sequence; beyond it, that of the longest inactive one is closed.
+    newest, reservoir
+        Sizes of the two parts.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int = 20,
+        overlap: int = 4,
+        gap: float = 1800.0,
+        max_open: int = 50_000,
+        newest: int = 20_000,
+        reservoir: int = 200_000,
+        seed: int = 7,
+    ) -> None:
+        self._length = length
+        self._overlap = overlap
+        self._gap = gap
+        self._max_open = max_open
+        self._max_newest = newest
+        self._max_reservoir = reservoir
+        self._open: OrderedDict[int, OpenSequence] = OrderedDict()
+        self._unlearned: dict[int, None] = {}
+        self._newest: list[Sequence] = []
+        self._next = 0
+        self._reservoir: list[Sequence] = []
+        self._n_closed = 0
+        self._rng = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        """Closed sequences in the reservoir."""
+        return len(self._reservoir)
+
+    def add(self, user_hash: int, item: int, kind: int, ts: float) -> None:
+        """Add an interaction."""
+        self._close_finished(ts)
+        current = self._open.get(user_hash)
+        if current is None:
+            current = self._open[user_hash] = OpenSequence(user_hash)
+        else:
+            self._open.move_to_end(user_hash)
+        if len(current.items) >= self._length:
+            current = self._continue(current)
+        current.items.append(item)
+        current.kinds.append(kind)
+        current.times.append(max(ts, current.times[-1]) if current.times else ts)
+        if len(current.items) > 1:
+            self._unlearned[user_hash] = None
+
+    def _close_finished(self, now: float) -> None:
+        """Close the longest inactive sequences: those that ended, and those beyond the bound."""
+        while self._open:
+            oldest = next(iter(self._open.values()))
+            if now - oldest.times[-1] <= self._gap and len(self._open) < self._max_open:
+                break
+            self._close(oldest)
+
+    def _continue(self, full: OpenSequence) -> OpenSequence:
+        following = OpenSequence(full.user_hash)
+        following.items = full.items[-self._overlap :]
+        following.kinds = full.kinds[-self._overlap :]
+        following.times = full.times[-self._overlap :]
+        following.n_learned = len(following.items)
+        self._store(full)
+        self._open[full.user_hash] = following
+        return following
+
+    def _close(self, finished: OpenSequence) -> None:
+        del self._open[finished.user_hash]
+        self._unlearned.pop(finished.user_hash, None)
+        self._store(finished)
+
+    def _store(self, finished: OpenSequence) -> None:
+        if len(finished.items) < 2:
+            return
+        sequence = finished.sequence(1)
+        if len(self._newest) < self._max_newest:
+            self._newest.append(sequence)
+        else:
+            self._newest[self._next] = sequence
+            self._next = (self._next + 1) % self._max_newest
+        self._n_closed += 1
+        if len(self._reservoir) < self._max_reservoir:
+            self._reservoir.append(sequence)
+        elif (at := int(self._rng.integers(self._n_closed))) < self._max_reservoir:
+            self._reservoir[at] = sequence
+
+    def pop_new(self) -> Iterator[Sequence]:
+        """The open sequences with interactions that were not learned yet, which count as learned then."""
+        for user_hash in self._unlearned:
+            current = self._open[user_hash]
+            first_target = max(1, current.n_learned)
+            current.n_learned = len(current.items)
+            if first_target < len(current.items):
+                yield current.sequence(first_target)
+        self._unlearned = {}
+
+    def sample(self, n: int, share_of_newest: float = 0.5) -> Iterator[Sequence]:
+        """`n` closed sequences, with replacement: some of the newest, the others of all."""
+        if not self._reservoir:
+            return
+        n_newest = round(n * share_of_newest)
+        for part, count in ((self._newest, n_newest), (self._reservoir, n - n_newest)):
+            for at in self._rng.integers(len(part), size=count).tolist():
+                yield part[at]
+
+    def shuffled(self) -> Iterator[Sequence]:
+        """All sequences of the reservoir in a random order."""
+        for at in self._rng.permutation(len(self._reservoir)).tolist():
+            yield self._reservoir[at]
+
+    def forget_user(self, user_hash: int) -> None:
+        """Drop the sequences of a user."""
+        self._open.pop(user_hash, None)
+        self._unlearned.pop(user_hash, None)
+        self._newest = _without(self._newest, user_hash)
+        self._next = 0
+        self._reservoir = _without(self._reservoir, user_hash)
+
+    def forget_items(self, rows: Iterable[int]) -> None:
+        """Drop items: their rows may be given to others."""
+        removed = np.array(sorted(rows), np.int32)
+        for part in (self._newest, self._reservoir):
+            for sequence in part:
+                sequence.items[np.isin(sequence.items, removed)] = NO_ROW
+        dropped = set(removed.tolist())
+        for each in self._open.values():
+            each.items = [NO_ROW if item in dropped else item for item in each.items]
+
+
+def _without(sequences: list[Sequence], user_hash: int) -> list[Sequence]:
+    return [each for each in sequences if each.user_hash != user_hash]

@@ -1,0 +1,212 @@
+"""The training of the two-tower model: interactions come in, steps are taken, weights come out."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.columns import grow
+from stream_app.models.id_index import IdIndex, stable_hash
+from stream_app.models.two_tower_network import (
+    HEAD_OF_KIND,
+    NetworkShape,
+    TrainedWeights,
+    first_parameters,
+)
+from stream_app.trainer.batches import Packer
+from stream_app.trainer.loss import Batch, sampled_softmax
+from stream_app.trainer.negatives import NegativeSampler
+from stream_app.trainer.optimizer import DENSE, Rates, RowMoments, train_step
+from stream_app.trainer.sequences import SequenceBuffer
+from topics.records import Kind
+
+_FIRST_VECTOR_SIZE: Final = 0.05
+
+
+class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the training."""
+
+    rows: int = 64
+    """Rows of a batch; each has the context length."""
+    negatives: int = 1024
+    """Negatives of a batch."""
+    new_interactions: int = 256
+    """New interactions per step; the rest of a batch is replayed."""
+    item_rate: float = 0.015
+    """Step size of the item vectors."""
+    dense_rate: float = 0.001
+    """Step size of the other parameters."""
+    dropout: float = 0.2
+    """Share of values set to 0 while learning."""
+    max_items: int = 200_000
+    """Item vectors; a full index evicts the longest unused."""
+    seed: int = 7
+
+
+class TwoTowerTraining:
+    """Learns item vectors and an encoder of sequences from a stream of interactions.
+
+    Examples
+    --------
+    >>> training = TwoTowerTraining(NetworkShape(n_factors=8, hidden=8), TrainingConfig(rows=2, negatives=8))
+    >>> for n in range(40):
+    ...     training.add(f"user {n // 2}", "pot" if n % 2 else "pan", Kind.VIEW, 60.0 * n)
+    >>> loss = training.step()
+    >>> training.weights().item_ids
+    ['pan', 'pot']
+    """
+
+    def __init__(
+        self,
+        shape: NetworkShape = NetworkShape(),  # noqa: B008  # immutable
+        config: TrainingConfig = TrainingConfig(),  # noqa: B008  # immutable
+        buffer: SequenceBuffer | None = None,
+    ) -> None:
+        self.shape: Final = shape
+        self.config: Final = config
+        self.items: Final = IdIndex(config.max_items, self._forget_rows)
+        self.buffer: Final = buffer or SequenceBuffer(length=shape.context_length + 1, seed=config.seed)
+        self.n_interactions = 0
+        self.n_steps = 0
+        self.n_predictions = 0
+        self.item_rate, self.dense_rate = config.item_rate, config.dense_rate
+        self._packer = Packer(config.rows, shape.context_length, shape.n_gaps)
+        self._negatives = NegativeSampler(config.negatives, config.seed)
+        self._rng = np.random.default_rng(config.seed)
+        self._key = jax.random.key(config.seed)
+        self._params: Any = {
+            name: jnp.asarray(value) for name, value in first_parameters(shape, config.seed).items()
+        }
+        self._moments: Any = DENSE.init(self._params)
+        d = shape.n_factors
+        self.vectors: NDArray[np.float32] = np.zeros((0, d), np.float32)
+        self._first: NDArray[np.float32] = np.zeros((0, d), np.float32)
+        self._second: NDArray[np.float32] = np.zeros((0, d), np.float32)
+        self._updates: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.counts: NDArray[np.float64] = np.zeros(0)
+        dropout = config.dropout
+
+        def loss(params: Any, vectors: Any, batch: Batch, key: Any) -> Any:
+            return sampled_softmax(params, vectors, batch, dropout, key)
+
+        self._loss = loss
+        # of each step: the batch's items and negatives, at most
+        self._n_gathered = config.rows * (shape.context_length + 1) + config.negatives
+
+    def add(self, user: str, item_id: str, kind: Kind, ts: float) -> None:
+        """Add an interaction with an item; kinds without a head are ignored."""
+        head = HEAD_OF_KIND.get(kind)
+        if head is None:
+            return
+        row = self.items.index(item_id, ts)
+        if row >= len(self.counts):
+            self._grow(row + 1)
+        self.counts[row] += 1.0
+        self.n_interactions += 1
+        self.buffer.add(stable_hash(user), row, int(head), ts)
+
+    def _grow(self, rows: int) -> None:
+        old = len(self.counts)
+        self.vectors = grow(self.vectors, rows)
+        size = len(self.vectors)
+        self._first, self._second = grow(self._first, size), grow(self._second, size)
+        self._updates, self.counts = grow(self._updates, size), grow(self.counts, size)
+        self.vectors[old:size] = self._first_vectors(size - old)
+
+    def _first_vectors(self, n: int) -> NDArray[np.float32]:
+        return self._rng.normal(0.0, _FIRST_VECTOR_SIZE, (n, self.shape.n_factors)).astype(np.float32)
+
+    def step(self, *, replay_only: bool = False) -> float:
+        """Learn the new interactions and replayed ones; return the mean loss, NaN without a prediction."""
+        self._packer.clear()
+        if not replay_only:
+            self._packer.fill(self.buffer.pop_new())
+        # sequences have a few tokens each: more than enough are drawn to fill the rows
+        self._packer.fill(self.buffer.sample(self.config.rows * self.shape.context_length))
+        return self._learn()
+
+    def _learn(self) -> float:
+        tokens = self._packer.tokens
+        if not self._packer.n_predictions:
+            return float("nan")
+        negatives, log_expected = self._negatives.draw(self.counts, self.items.size)
+        used, positions = np.unique(
+            np.concatenate((tokens.items.ravel(), tokens.targets.ravel(), negatives)), return_inverse=True
+        )
+        n_tokens = tokens.items.size
+        at = positions.astype(np.int32)
+        batch = Batch(
+            at[:n_tokens].reshape(tokens.items.shape),
+            tokens.kinds,
+            tokens.gaps,
+            tokens.positions,
+            tokens.sequences,
+            at[n_tokens : 2 * n_tokens].reshape(tokens.items.shape),
+            tokens.heads,
+            tokens.weights,
+            at[2 * n_tokens :],
+            log_expected,
+        )
+        gathered = np.zeros(self._n_gathered, np.int64)
+        gathered[: len(used)] = used
+        n = len(used)
+        self._key, key = jax.random.split(self._key)
+        self._params, self._moments, vectors, moments, loss = train_step(
+            self._loss,
+            self._params,
+            self._moments,
+            jnp.asarray(self.vectors[gathered]),
+            RowMoments(
+                jnp.asarray(self._first[gathered]),
+                jnp.asarray(self._second[gathered]),
+                jnp.asarray(self._updates[gathered]),
+            ),
+            batch,
+            key,
+            Rates(self.item_rate, self.dense_rate),
+        )
+        self.vectors[used] = np.asarray(vectors)[:n]
+        self._first[used] = np.asarray(moments.first)[:n]
+        self._second[used] = np.asarray(moments.second)[:n]
+        self._updates[used] = np.asarray(moments.n_updates)[:n]
+        self.n_steps += 1
+        self.n_predictions += self._packer.n_predictions
+        return float(loss)
+
+    def epoch(self) -> list[float]:
+        """Learn all sequences of the buffer once, in a random order."""
+        losses = []
+        self._packer.clear()
+        for sequence in self.buffer.shuffled():
+            if not self._packer.add(sequence):
+                losses.append(self._learn())
+                self._packer.clear()
+                self._packer.add(sequence)
+        losses.append(self._learn())
+        return losses
+
+    def weights(self) -> TrainedWeights:
+        """A copy of what was learned."""
+        used = np.flatnonzero(self.items.used)
+        vectors = self.vectors[used]
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        parameters = {name: np.array(value) for name, value in self._params.items()}
+        return TrainedWeights(
+            self.shape, parameters, self.items.ids_of(used.tolist()), vectors / np.maximum(norms, 1e-12)
+        )
+
+    def forget_user(self, user: str) -> None:
+        """Drop the sequences of a user."""
+        self.buffer.forget_user(stable_hash(user))
+
+    def _forget_rows(self, rows: Iterable[int]) -> None:
+        dropped = np.fromiter(rows, np.int64)
+        self.buffer.forget_items(dropped.tolist())
+        self.vectors[dropped] = self._first_vectors(len(dropped))
+        self._first[dropped] = self._second[dropped] = 0.0
+        self._updates[dropped] = 0
+        self.counts[dropped] = 0.0

@@ -1,0 +1,82 @@
+"""The bounded memory of sequences, and their packing into batches."""
+
+import numpy as np
+
+from stream_app.trainer.batches import Packer
+from stream_app.trainer.sequences import NO_ROW, Sequence, SequenceBuffer
+
+HOUR = 3_600.0
+
+
+def make_sequence(n: int, user: int = 1, first_target: int = 1) -> Sequence:
+    return Sequence(
+        user,
+        np.arange(1, n + 1, dtype=np.int32),
+        np.zeros(n, np.int32),
+        40.0 * np.arange(n, dtype=np.float64),
+        first_target,
+    )
+
+
+def test_sequences_are_closed_by_inactivity_and_by_their_length() -> None:
+    buffer = SequenceBuffer(length=5, overlap=2, gap=1_800.0)
+    for at in range(7):
+        buffer.add(1, at, 0, 60.0 * at)
+    buffer.add(2, 9, 0, 60.0 * 7)
+    assert [each.items.tolist() for each in buffer.shuffled()] == [[0, 1, 2, 3, 4]]
+    buffer.add(3, 9, 0, 2 * HOUR)
+    closed = sorted(each.items.tolist() for each in buffer.shuffled())
+    # a single interaction is no sequence
+    assert closed == [[0, 1, 2, 3, 4], [3, 4, 5, 6]]
+
+
+def test_each_interaction_is_new_once() -> None:
+    buffer = SequenceBuffer(length=10)
+    for at in range(3):
+        buffer.add(1, at, 0, 60.0 * at)
+    [first] = buffer.pop_new()
+    assert (first.items.tolist(), first.first_target) == ([0, 1, 2], 1)
+    assert list(buffer.pop_new()) == []
+    buffer.add(1, 3, 0, 240.0)
+    [second] = buffer.pop_new()
+    assert (second.items.tolist(), second.first_target) == ([0, 1, 2, 3], 3)
+
+
+def test_memory_is_bounded() -> None:
+    buffer = SequenceBuffer(length=4, max_open=10, newest=5, reservoir=20)
+    for n in range(1_000):
+        buffer.add(n // 2, n, 0, 60.0 * n)
+    assert len(buffer) == 20
+    sampled = list(buffer.sample(200, share_of_newest=0.5))
+    assert len({each.user_hash for each in sampled[:100]}) <= 5
+    assert min(each.user_hash for each in sampled[:100]) > 480
+    # the reservoir is a sample of all, not the newest
+    assert min(each.user_hash for each in sampled[100:]) < 300
+
+
+def test_an_evicted_item_is_neither_read_nor_predicted() -> None:
+    buffer = SequenceBuffer(length=4)
+    for at in range(4):
+        buffer.add(1, at, 0, 60.0 * at)
+    buffer.add(2, 9, 0, 3 * HOUR)
+    buffer.forget_items([2])
+    [sequence] = buffer.shuffled()
+    assert sequence.items.tolist() == [0, 1, NO_ROW, 3]
+    packer = Packer(rows=1, length=8, n_gaps=12)
+    assert packer.add(sequence)
+    assert packer.tokens.weights[0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_row_holds_as_many_sequences_as_fit() -> None:
+    packer = Packer(rows=2, length=6, n_gaps=12)
+    added = [packer.add(make_sequence(n, user)) for user, n in enumerate((4, 4, 4, 4, 2))]
+    assert added == [True, True, True, True, False]
+    assert packer.tokens.sequences.tolist() == [[0, 0, 0, 3, 3, 3]] * 2
+    assert packer.tokens.positions.tolist() == [[0, 1, 2, 0, 1, 2]] * 2
+    assert packer.n_predictions == 12
+
+
+def test_interactions_learned_before_are_context_alone() -> None:
+    packer = Packer(rows=1, length=6, n_gaps=12)
+    packer.add(make_sequence(5, first_target=3))
+    assert packer.tokens.weights[0].tolist() == [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]

@@ -1,0 +1,117 @@
+"""What the trainer learns, and that workers compute the same as it does."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stream_app.models.two_tower_network import Head, gap_buckets
+from stream_app.trainer.loss import Batch, encode, normalized
+from stream_app.trainer.training import TwoTowerTraining
+from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
+from tests.support.two_tower_builders import context_of
+from topics.records import Kind
+
+
+@pytest.fixture(scope="module")
+def shop() -> TrainedShop:
+    return TrainedShop().learn(150)
+
+
+def test_the_item_that_follows_is_proposed_first(shop: TrainedShop) -> None:
+    model = shop.model()
+    n_right = 0
+    for start in range(N_ITEMS):
+        *seen, following = ring_items(start, 4)
+        found = model.candidates(context_of(model, *seen), 5)
+        n_right += model.index.id_of(int(found.items[0])) == following
+    assert n_right > 0.9 * N_ITEMS
+    assert np.mean(shop.losses[-20:]) < 0.5 * np.mean(shop.losses[:5])
+
+
+def test_the_worker_computes_the_same_user_vector_as_the_trainer(shop: TrainedShop) -> None:
+    trained, model = shop.training.weights(), shop.model()
+    params = {name: jnp.asarray(value) for name, value in trained.parameters.items()}
+    # heads are equal until a cart or a purchase is learned
+    params["heads"] = jnp.asarray(np.random.default_rng(1).normal(0, 0.1, trained.parameters["heads"].shape))
+    model.adopt(trained._replace(parameters={name: np.array(value) for name, value in params.items()}), "2")
+    for length in (1, 3, SHAPE.context_length, SHAPE.context_length + 3):
+        seen = ring_items(7, length)
+        read = seen[-SHAPE.context_length :]
+        context = context_of(model, *seen)
+        times = context.times[-len(read) :]
+        rows = [trained.item_ids.index(each) for each in read]
+        zeros = np.zeros((1, len(read)), np.int32)
+        batch = Batch(
+            zeros,
+            zeros,
+            gap_buckets(times, SHAPE.n_gaps)[None],
+            np.arange(len(read), dtype=np.int32)[None],
+            zeros,
+            zeros,
+            zeros,
+            zeros.astype(np.float32),
+            zeros[0],
+            zeros[0].astype(np.float32),
+        )
+        state = encode(params, jnp.asarray(trained.vectors[rows])[None], batch)[0, -1]
+        candidates = np.arange(len(model.index), dtype=np.int32)
+        at = [trained.item_ids.index(model.index.id_of(int(each))) for each in candidates]
+        for head in Head:
+            user = np.asarray(normalized(state + state @ params["heads"][head]))
+            expected = trained.vectors[at] @ user
+            assert model.cosines(context, candidates, head) == pytest.approx(expected, abs=1e-5)
+
+
+def test_training_repeats_exactly() -> None:
+    first, second = (TrainedShop(60).learn(5).training.weights() for _ in range(2))
+    assert first.item_ids == second.item_ids
+    assert first.vectors.tobytes() == second.vectors.tobytes()
+    assert all(
+        first.parameters[name].tobytes() == second.parameters[name].tobytes() for name in first.parameters
+    )
+
+
+def test_a_purchase_is_predicted_by_a_head_of_its_own() -> None:
+    training = TwoTowerTraining(SHAPE, CONFIG)
+    for n in range(300):
+        ts = 7_200.0 * n
+        training.add(f"u{n}", "shoe", Kind.VIEW, ts)
+        training.add(f"u{n}", "sock" if n % 2 else "lace", Kind.VIEW if n % 2 else Kind.PURCHASE, ts + 40.0)
+        if n % 4 == 0:
+            training.step()
+    shop = TrainedShop(0)
+    shop.training = training
+    for item in ("shoe", "sock", "lace"):
+        training.items.index(item, 0.0)
+    model = shop.model()
+    for item in ("shoe", "sock", "lace"):
+        model.index.index(item, 0.0)
+    model.adopt(training.weights(), "2")
+    items = np.array(model.index.find_all(["sock", "lace"]), np.int32)
+    context = context_of(model, "shoe")
+    viewed, bought = model.cosines(context, items, Head.VIEW), model.cosines(context, items, Head.PURCHASE)
+    assert viewed[0] > viewed[1]
+    assert bought[1] > bought[0]
+
+
+def test_a_full_index_evicts_items_and_goes_on() -> None:
+    config = CONFIG.__class__(rows=4, negatives=8, new_interactions=16, max_items=20)
+    training = TwoTowerTraining(SHAPE, config)
+    for n in range(400):
+        training.add(f"u{n // 4}", f"i{n // 3}", Kind.VIEW, 60.0 * n)
+        if n % 16 == 15:
+            assert np.isfinite(training.step())
+    weights = training.weights()
+    assert len(weights.item_ids) <= 20
+    assert np.isfinite(weights.vectors).all()
+    assert len(training.vectors) <= 64
+
+
+def test_a_forgotten_user_is_in_no_sequence() -> None:
+    shop = TrainedShop(50)
+    sequences = [each.user_hash for each in shop.training.buffer.shuffled()]
+    assert len(sequences) == 49
+    for user in range(50):
+        shop.training.forget_user(f"user {user}")
+    assert list(shop.training.buffer.shuffled()) == []
+    assert np.isnan(shop.training.step())
