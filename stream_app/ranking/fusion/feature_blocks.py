@@ -29,11 +29,13 @@ from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.kernels.jit import plain
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import NeighborScores, SessionStore
+from stream_app.models.two_tower import TwoTower
 from stream_app.models.user_item_affinity import write_affinity
 from stream_app.ranking.kernels.feature_table import (
     FeatureSpec,
     ProposalFeature,
     SessionFeature,
+    TwoTowerFeature,
     VectorFeature,
 )
 from stream_app.ranking.kernels.session_features import SessionQuery, write_session_features
@@ -51,6 +53,7 @@ class FeatureSources(NamedTuple):
     models: ModelSet  # of the replica, with the item index
     store: SessionStore  # sessions and postings
     vectors: ItemVectors | None  # the item vectors, where they are learned
+    two_tower: TwoTower | None  # the neural model, where it runs
     row_of_slot: Items  # shape (candidates of the store,): scratch memory, -1 between calls
     ranks: Scores  # shape (rows,): scratch memory
 
@@ -78,7 +81,7 @@ class FeatureBlock(NamedTuple):
 
     specs: tuple[FeatureSpec, ...]  # one a column, in order
     write: Writer  # fills them in each row
-    needs_vectors: bool = False  # whether the block is left out where no item vectors are learned
+    needs: type[Model] | None = None  # model without which the block is left out
 
 
 class FeatureTable:
@@ -157,6 +160,11 @@ def _write_vectors(sources: FeatureSources, candidates: CandidateBatch, out: Mat
     write_vector_features(candidates.cosines, candidates.slots, with_items, first, out)
 
 
+def _write_two_tower(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
+    if sources.two_tower is not None:
+        sources.two_tower.write_features(candidates.context, candidates.items, first, out)
+
+
 def _write_proposals(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
     end = first + _PROPOSAL_WIDTH * len(candidates.proposals)
     out[:, first:end] = 0.0
@@ -211,7 +219,15 @@ FEATURE_BLOCKS: Final = (
             for feature in VectorFeature
         ),
         _write_vectors,
-        needs_vectors=True,
+        needs=ItemVectors,
+    ),
+    FeatureBlock(
+        tuple(
+            FeatureSpec(f"neural_{feature.spec.name}", feature.source, feature.formula, feature.per_list)
+            for feature in TwoTowerFeature
+        ),
+        _write_two_tower,
+        needs=TwoTower,
     ),
 )
 """The table but for the columns of each further model, which follow the models that run; see `proposal_block`."""

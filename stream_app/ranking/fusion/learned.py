@@ -16,6 +16,7 @@ from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
+from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist
 from stream_app.ranking.fusion.feature_blocks import (
     FEATURE_BLOCKS,
@@ -118,7 +119,11 @@ class LearnedFusion(ChoiceFusion):
         self._further_models = frozenset(further_models)
         self.table = FeatureTable(
             [
-                *(block for block in blocks if self._vectors is not None or not block.needs_vectors),
+                *(
+                    block
+                    for block in blocks
+                    if block.needs is None or any(isinstance(model, block.needs) for model in models.models)
+                ),
                 proposal_block(further_models),
             ]
         )
@@ -142,6 +147,7 @@ class LearnedFusion(ChoiceFusion):
             models,
             self._store,
             self._vectors,
+            next((model for model in models.models if isinstance(model, TwoTower)), None),
             np.full(capacity, -1, np.int32),
             np.zeros(MAX_CANDIDATES, np.float32),
         )

@@ -129,6 +129,18 @@ class VectorFeature(Feature):
     RANK = "session vector", "log_count(candidates with a larger WITH_SESSION, 9)"
 
 
+class TwoTowerFeature(Feature):
+    """Features from the two-tower model, where it runs; 0 for an item without a vector."""
+
+    COSINE = "user and item vectors", "0.5 + cosine / 2"
+    PROBABILITY = "user and item vectors", "sqrt(probability among all items)"
+    LOG_PROBABILITY = "user and item vectors", "1 + log(probability among all items) / 16, not below 0"
+    WITH_NEWEST = "item vectors", "0.5 + cosine with the newest context item / 2"
+    OF_MAX = "user and item vectors", "1 - (largest logit - logit) / 12, not below 0"
+    RANK = "user and item vectors", "1 - log(1 + candidates with a larger cosine) / 6, not below 0"
+    CONFIDENCE = "user and item vectors", "largest probability of a candidate", PER_LIST
+
+
 class ProposalFeature(Feature):
     """Features from the candidates of each further model, two columns a model."""
 
