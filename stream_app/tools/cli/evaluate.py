@@ -26,6 +26,9 @@ SESSIONS_HELP = (
     "      --report sessions.json\n"
     "  headrace evaluate sessions --train train.jsonl.gz --validation-tail 4000 \\\n"
     "      --models session_knn,item_to_item --report tail.json --plot tail.png\n\n"
+    "With --neural, a two-tower model is trained along the train sessions, in one pass with replay, and again along "
+    "the test sessions in the prequential mode; it is measured alone, and its scores are features of the fused "
+    "ranker. It needs `pip install 'headrace[neural]'`.\n\n"
     "docs/evaluating.md defines each metric."
 )
 
@@ -55,6 +58,11 @@ RERANK_HELP = (
 )
 
 
+Neural = Annotated[
+    bool, typer.Option("--neural", help="Also train the two-tower model; needs the extra `neural`.")
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionsOptions:
     """Options of ``headrace evaluate sessions``."""
@@ -76,6 +84,7 @@ class SessionsOptions:
         int, typer.Option(min=1, metavar="N", help="Clicks before the first prediction of a session.")
     ] = 1
     models: ModelNames = None
+    neural: Neural = False
     cutoffs: Annotated[
         str, typer.Option(metavar="K,K,…", help="List lengths k of the metrics, ascending.")
     ] = "5,10,20"

@@ -8,7 +8,12 @@ from stream_app.errors import UserError
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings
 from stream_app.tools.cli.evaluate import SessionsOptions
-from stream_app.tools.commands.evaluation_setup import build_ranker, learning_settings, settings_with_models
+from stream_app.tools.commands.evaluation_setup import (
+    add_trainer,
+    build_ranker,
+    learning_settings,
+    settings_with_models,
+)
 from stream_app.tools.console import open_progress, print_table
 from stream_app.tools.evaluation.plots import check_plot, plot_sessions
 from stream_app.tools.evaluation.report import SessionsReport, describe_run
@@ -26,11 +31,13 @@ from stream_app.tools.report_file import check_writable, write_report
 def run(options: SessionsOptions) -> None:
     """Evaluate, write the report and print its table."""
     cutoffs = parse_cutoffs(options.cutoffs)
-    settings = settings_with_models(options.models)
+    settings = settings_with_models(options.models, neural=options.neural)
     check_writable(options.report)
     check_plot(options.plot)
     split = _read_split(options)
     ranker = build_ranker(settings, length=cutoffs[-1])
+    if options.neural:
+        add_trainer(ranker.models, settings)
     report = _evaluate(options, split, ranker, cutoffs, settings)
     write_report(report, options.report)
     if options.plot is not None:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from stream_app.errors import UserError
+from stream_app.models.model_set import ModelSet
 from stream_app.models.model_sources import find_source
 from stream_app.models.registry import MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
+from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker
@@ -55,21 +58,41 @@ def format_counts(total: int, counts: Mapping[str, int]) -> str:
     return f"{total:,} rows: " + ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
 
 
-def settings_with_models(models: str | None) -> Settings:
-    """The settings, with the models of ``--models`` if given.
+def settings_with_models(models: str | None, *, neural: bool = False) -> Settings:
+    """The settings, with the models of ``--models`` if given, and with the two-tower model if `neural`.
 
     Raises
     ------
     UserError
         If a setting is wrong or a model does not exist.
     """
-    if models is None:
+    if models is None and not neural:
         return load_settings()
-    names = split_names(models)
+    names = load_settings().models if models is None else split_names(models)
     for name in names:
         if find_source(name, MODELS) is None:
             raise UserError(f"--models: there is no model {name!r}; there are {', '.join(known_models())}.")
-    return load_settings(models=names)
+    return load_settings(models=[*names, TwoTower.name] if neural else names)
+
+
+def add_trainer(models: ModelSet, settings: Settings) -> None:
+    """Let models with a two-tower model train it from the interactions that they learn.
+
+    Raises
+    ------
+    UserError
+        If JAX is not installed.
+    """
+    [model] = [each for each in models.models if isinstance(each, TwoTower)]
+    try:
+        in_process = import_module("stream_app.trainer.in_process")
+        training = import_module("stream_app.trainer.training")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--neural needs the package {error.name}, which is not installed: pip install 'headrace[neural]'."
+        ) from None
+    config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
+    models.learners.append(in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config)))
 
 
 def offline_ranking_config(settings: Settings) -> RankingConfig:
