@@ -20,17 +20,23 @@ _FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _RESIZE: Final = 256 / 224
 """Shorter side before the crop, relative to the crop: the usual evaluation on ImageNet."""
 
-_MEAN: Final = np.array([0.485, 0.456, 0.406], np.float32)
-_DEVIATION: Final = np.array([0.229, 0.224, 0.225], np.float32)
-
 
 class Scaling(StrEnum):
     """How a network wants the values of pixels."""
 
     IMAGENET = "imagenet"  # mean 0, deviation 1 over ImageNet, by channel
+    CLIP = "clip"  # the same over the pictures that CLIP learned from
     UNIT = "unit"  # 0 to 1
     SYMMETRIC = "symmetric"  # -1 to 1
     BYTES = "bytes"  # 0 to 255
+
+
+_STATISTICS: Final = {  # mean and deviation by channel
+    Scaling.IMAGENET: np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32),
+    Scaling.CLIP: np.array(
+        [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]], np.float32
+    ),
+}
 
 
 class UnreadablePictureError(Exception):
@@ -102,8 +108,9 @@ def _crop(picture: Any, larger: tuple[int, int], size: tuple[int, int], images: 
 def _scale(pixels: Matrix, scaling: Scaling) -> Matrix:
     values: NDArray[np.floating] = pixels
     match scaling:
-        case Scaling.IMAGENET:
-            values = (values / 255 - _MEAN) / _DEVIATION
+        case Scaling.IMAGENET | Scaling.CLIP:
+            mean, deviation = _STATISTICS[scaling]
+            values = (values / 255 - mean) / deviation
         case Scaling.UNIT:
             values = values / 255
         case Scaling.SYMMETRIC:

@@ -44,6 +44,7 @@ class PixelScaling(StrEnum):
     """Values of ``--scaling``; `stream_app.encoders.pictures.Scaling` has the same."""
 
     IMAGENET = "imagenet"
+    CLIP = "clip"
     UNIT = "unit"
     SYMMETRIC = "symmetric"
     BYTES = "bytes"
@@ -92,7 +93,7 @@ class EmbedOptions:
     scaling: Annotated[
         PixelScaling,
         typer.Option(
-            help="Values of pixels that this network wants: by ImageNet's statistics, 0 to 1, -1 to 1, 0 to 255."
+            help="Values of pixels for the network: by statistics of ImageNet or CLIP, 0 to 1, -1 to 1, 0 to 255."
         ),
     ] = PixelScaling.IMAGENET
     batch: Annotated[

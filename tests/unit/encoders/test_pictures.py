@@ -10,6 +10,7 @@ from PIL import Image
 from stream_app.encoders import pictures
 from stream_app.encoders.pictures import Scaling, UnreadablePictureError, read_picture
 from stream_app.models.array_types import Matrix
+from stream_app.tools.cli.embed import PixelScaling
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -32,6 +33,7 @@ RED = Image.new("RGB", (40, 30), (255, 0, 0))
         (Scaling.SYMMETRIC, 1.0, -1.0),
         (Scaling.BYTES, 255.0, 0.0),
         (Scaling.IMAGENET, (1 - 0.485) / 0.229, -0.456 / 0.224),
+        (Scaling.CLIP, (1 - 0.48145466) / 0.26862954, -0.4578275 / 0.26130258),
     ],
 )
 def test_values_are_scaled(scaling: Scaling, red: float, other: float) -> None:
@@ -106,3 +108,7 @@ def test_a_picture_with_too_many_pixels_is_not_decoded(monkeypatch: pytest.Monke
     monkeypatch.setattr(pictures, "MAX_PIXELS", 40 * 30 - 1)
     with pytest.raises(UnreadablePictureError, match="40 by 30 pixels"):
         read(encoded(RED))
+
+
+def test_the_command_line_has_the_same_scalings() -> None:
+    assert [*PixelScaling] == [*map(str, Scaling)]
