@@ -32,6 +32,7 @@ from stream_app.tools.report_file import check_writable, write_report
 from topics.events import CatalogItem
 
 _PRINTED_PROBLEMS = 5
+_OUTGROWN = 10
 
 
 def run(options: EmbedOptions) -> None:
@@ -127,9 +128,16 @@ def _reduction(
     dimensions = min(options.dimensions, encoder.dimensions)
     path = store.path.with_name(f"{encoder.fingerprint}-{dimensions}.reduction.npz")
     saved = Reduction.load(path)
-    if saved is not None:
-        return saved
     sample = evenly_distributed(key for key in keys if key is not None)
+    if saved is not None:
+        if len(sample) >= _OUTGROWN * saved.fitted_to:
+            typer.echo(
+                f"{name}: the directions of embeddings were fitted to {saved.fitted_to:,} different ones, now there "
+                f"are {_OUTGROWN} times as many or more. To fit them anew, remove {path}, run the command again, "
+                "and send the whole catalog.",
+                err=True,
+            )
+        return saved
     if len(sample) < MIN_FITTED_PER_DIMENSION * dimensions:
         typer.echo(
             f"{name}: {len(sample):,} different ones are too few to shorten vectors to {dimensions} dimensions; they "

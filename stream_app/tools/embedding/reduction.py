@@ -32,6 +32,8 @@ class Reduction:
         Mean of the vectors.
     directions : ndarray of float64, shape (n, dimensions)
         Orthonormal columns.
+    fitted_to
+        Number of vectors that it was fitted to.
 
     References
     ----------
@@ -44,7 +46,8 @@ class Reduction:
     [1.0, -1.0, 1.0, -1.0]
     """
 
-    def __init__(self, mean: NDArray[np.float64], directions: NDArray[np.float64]) -> None:
+    def __init__(self, mean: NDArray[np.float64], directions: NDArray[np.float64], fitted_to: int) -> None:
+        self.fitted_to: Final = fitted_to
         self.mean: Final = mean
         self.directions: Final = directions
 
@@ -63,7 +66,7 @@ class Reduction:
             covariance += centered.T @ centered
         directions = np.linalg.eigh(covariance)[1][:, ::-1][:, :dimensions]
         largest = directions[np.abs(directions).argmax(axis=0), range(directions.shape[1])]
-        return cls(mean, directions * np.where(largest < 0, -1.0, 1.0))
+        return cls(mean, directions * np.where(largest < 0, -1.0, 1.0), len(vectors))
 
     def apply(self, vectors: Matrix) -> Matrix:
         """Center, project and scale vectors to length 1; zeros for one without a direction, as before.
@@ -91,7 +94,7 @@ class Reduction:
         unfinished = path.with_name(f"{path.name}.unfinished")
         try:
             with unfinished.open("wb") as stream:
-                np.savez(stream, mean=self.mean, directions=self.directions)
+                np.savez(stream, mean=self.mean, directions=self.directions, fitted_to=self.fitted_to)
                 stream.flush()
                 os.fsync(stream.fileno())
             unfinished.replace(path)
@@ -109,7 +112,7 @@ class Reduction:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return cls(arrays["mean"], arrays["directions"])
+                return cls(arrays["mean"], arrays["directions"], int(arrays["fitted_to"]))
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001  # damaged archives raise errors of many classes

@@ -231,3 +231,22 @@ def test_too_few_items_are_written_in_full_length(tmp_path: Path, capsys: pytest
     assert {len(each) for each in embeddings(tmp_path / "out.jsonl")} == {4}
     embed.run(options(tmp_path, dimensions=0))
     assert "too few" not in capsys.readouterr().err
+
+
+def test_a_catalog_that_outgrew_its_directions_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shop(tmp_path, 40)
+    lines = (tmp_path / "catalog.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "small.jsonl").write_text("".join(lines[:4]))
+    embed.run(options(tmp_path, catalog=tmp_path / "small.jsonl", dimensions=2))
+    before = embeddings(tmp_path / "out.jsonl")
+    embed.run(options(tmp_path, dimensions=2))
+    assert embeddings(tmp_path / "out.jsonl")[:4] == before
+    [path] = (tmp_path / "out.jsonl.vectors").glob("*.npz")
+    assert f"remove {path}" in capsys.readouterr().err
+    path.unlink()
+    embed.run(options(tmp_path, dimensions=2))
+    assert "fitted to 40 different ones" in capsys.readouterr().err
+    embed.run(options(tmp_path, dimensions=2))
+    assert "remove" not in capsys.readouterr().err

@@ -50,7 +50,7 @@ def test_a_saved_reduction_is_the_same(tmp_path: Path) -> None:
     reduction.save(tmp_path / "a.npz")
     loaded = Reduction.load(tmp_path / "a.npz")
     assert loaded is not None
-    assert loaded.dimensions == 5
+    assert (loaded.dimensions, loaded.fitted_to) == (5, 300)
     np.testing.assert_array_equal(loaded.apply(vectors), reduction.apply(vectors))
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
