@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from river import base, evaluate, metrics, preprocessing, reco
 
+from state.snapshots.encoding import decode_snapshot, encode_snapshot
 from stream_app.errors import UserError
 from stream_app.models.base import Model
 from stream_app.models.biased_mf import BiasedMF
@@ -234,7 +235,8 @@ def test_a_saved_river_object_goes_on_to_the_last_bit_after_a_snapshot(name: str
 
     models = ModelSet([name], max_items=50, max_users=20)
     learn(models, 0)
-    restored = restore_parts(lambda: ModelSet([name], max_items=50, max_users=20), models.state())
+    saved = decode_snapshot(encode_snapshot(models.state()))
+    restored = restore_parts(lambda: ModelSet([name], max_items=50, max_users=20), saved)
     assert restored.missing == {}
     for each in (models, restored.models):
         learn(each, 120)
