@@ -97,20 +97,20 @@ class RiverRanker(RiverModel):
         self._known_users = grow(self._known_users, row + 1)
         self._known_users[row] = True
         key = _user_key(row)
-        x = self._features(observation)
+        features = self._features(observation)
         for item, target in self._examples(observation):
-            self._learned.learn_one(key, _item_key(item), target, x)
+            self._learned.learn_one(key, _item_key(item), target, *features)
             if is_new:
                 self._knows_new_user = True
-                self._learned.learn_one(_NEW_USER, _item_key(item), target, x)
+                self._learned.learn_one(_NEW_USER, _item_key(item), target, *features)
 
-    def _features(self, of: Observation | Context) -> dict[str, Any] | None:
-        """Features for a contextual ranker."""
+    def _features(self, of: Observation | Context) -> tuple[dict[str, Any], ...]:
+        """Features for a contextual ranker; no argument for others."""
         if not self._learned.is_contextual:
-            return None
+            return ()
         ts = of.now if isinstance(of, Context) else of.ts
         # a query may be personal, and a ranker may keep what it gets
-        return {"ts": ts, **dict.fromkeys(of.segments, 1)}
+        return ({"ts": ts, **dict.fromkeys(of.segments, 1)},)
 
     def _predictions(self, context: Context, items: Sequence[int]) -> Sequence[float] | None:
         row = self._users.find(context.user) if context.user else NO_ITEM
@@ -118,8 +118,8 @@ class RiverRanker(RiverModel):
         if not is_known and not self._knows_new_user:
             return None
         key = _user_key(row) if is_known else _NEW_USER
-        x, predict = self._features(context), self._learned.predict_one
-        return [predict(key, _item_key(item), x) for item in items]
+        features, predict = self._features(context), self._learned.predict_one
+        return [predict(key, _item_key(item), *features) for item in items]
 
     def forget_user(self, user: str) -> None:
         """Drop what was learned under the key of a user."""

@@ -16,7 +16,7 @@ from stream_app.models.biased_mf import BiasedMF
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_parts import adopt_parts, fingerprint, restore_parts
 from stream_app.models.model_set import ModelSet
-from stream_app.models.ranker_regressor import RankerRegressor
+from stream_app.models.ranker_wrappers import RankerClassifier, RankerRegressor
 from stream_app.models.registry import create
 from stream_app.models.river_estimator import RiverEstimator
 from stream_app.models.river_graph import forget_keys, held_bytes
@@ -406,6 +406,31 @@ def test_progressive_validation_of_river_runs_on_every_ranker(ranker: Any) -> No
         )
     ]
     assert [step["Step"] for step in steps] == [100, 200, 300, 400]
+
+
+@pytest.mark.parametrize("ranker", [BiasedMF(), reco.BiasedMF(seed=3), make(BIASED_MF)], ids=str)
+def test_classification_metrics_of_river_run_on_every_ranker(ranker: Any) -> None:
+    clicks = [(x, y > 0) for x, y in RATINGS]
+    metric = evaluate.progressive_val_score(clicks, RankerClassifier(ranker), metrics.ROCAUC())
+    assert metric.get() > 0.6
+    clone = RankerClassifier(ranker, threshold=0.3).clone({"threshold": 0.4})
+    assert (clone.threshold, type(clone.ranker)) == (0.4, type(ranker))
+    assert set(clone.predict_proba_one({"user": 1, "item": 2})) == {True, False}
+
+
+def test_a_ranker_without_a_context_needs_no_argument_for_it() -> None:
+    class Short(reco.base.Ranker):  # type: ignore[misc]  # River has no types
+        def learn_one(self, user: str, item: str, y: float) -> None:
+            self.seed = f"{user} {item} {y}"
+
+        def predict_one(self, user: str, item: str) -> float:
+            return float(len(user + item))
+
+    model = RiverRanker(river=Short())
+    choose(model, "ann", "shoe")
+    assert model.n_errors == 0
+    assert model.predict_one("ann", "shoe") > 0
+    assert model.n_errors == 0
 
 
 def test_models_are_steps_of_rivers_pipelines_and_ensembles() -> None:
