@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream_app.errors import UserError
-from stream_app.models.registry import check_parameters, source_of
+from stream_app.models.registry import MODELS, TRAINED_MODELS, check_parameters, source_of
 from stream_app.models.river_model import RiverModel
 from stream_app.settings import load_settings
 from stream_app.tools.cli.check_model import CheckModelOptions
@@ -29,8 +29,13 @@ def run(options: CheckModelOptions) -> None:
     Raises
     ------
     UserError
-        If there is no such model or check, or the model has no parameter of a name.
+        If there is no such model or check, the model has no parameter of a name, or does not learn in a worker.
     """
+    if options.name in TRAINED_MODELS:
+        raise UserError(
+            f"{options.name} learns nothing from interactions, a trainer publishes what it has learned: these checks "
+            f"are for models that learn in the worker, {', '.join(MODELS)}, those of River and of packages."
+        )
     overrides = load_settings().model_parameters.get(options.name, {})
     source_of(options.name)
     check_parameters({options.name: overrides})

@@ -11,7 +11,7 @@ from rich.console import Console
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_sources import find_source
-from stream_app.models.registry import MODELS, known_models
+from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.assembly import make_models, make_ranker
@@ -70,7 +70,7 @@ def settings_with_models(models: str | None, *, neural: bool = False) -> Setting
         return load_settings()
     names = load_settings().models if models is None else split_names(models)
     for name in names:
-        if find_source(name, MODELS) is None:
+        if find_source(name, MODELS | TRAINED_MODELS) is None:
             raise UserError(f"--models: there is no model {name!r}; there are {', '.join(known_models())}.")
     return load_settings(models=[*names, TwoTower.name] if neural else names)
 

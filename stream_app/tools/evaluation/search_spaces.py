@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from stream_app.errors import UserError
 from stream_app.models.model_sources import find_source
-from stream_app.models.registry import MODELS, known_models
+from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
 from stream_app.ranking.assembly import FUSION
 
 SESSION_STORE: Final = "session_store"
@@ -160,7 +160,7 @@ def search_space(name: str) -> Space:
     Traceback (most recent call last):
     stream_app.errors.UserError: --model: there is no model 'popularty'; there are popularity, item_to_item, ...
     """
-    if name not in FUSED_LIST_TARGETS and find_source(name, MODELS) is None:
+    if name not in FUSED_LIST_TARGETS and find_source(name, MODELS | TRAINED_MODELS) is None:
         known_names = ", ".join((*known_models(), *FUSED_LIST_TARGETS))
         raise UserError(f"--model: there is no model {name!r}; there are {known_names}.")
     if name not in SPACES:

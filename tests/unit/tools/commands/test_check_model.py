@@ -91,6 +91,7 @@ def test_the_parameters_of_the_settings_apply(monkeypatch: pytest.MonkeyPatch) -
     [
         (["popularty"], "There is no model 'popularty'; there are popularity, .*broken, forgetful"),
         (["river:reco.BiasMF"], r"River has no reco\.BiasMF; reco has Baseline, BiasedMF"),
+        (["two_tower"], "two_tower learns nothing from interactions, a trainer publishes"),
         (["popularity", "--only", "speed"], "--only: there is no check 'speed'; there are learning-is-"),
     ],
 )
