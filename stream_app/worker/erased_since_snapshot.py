@@ -72,10 +72,14 @@ async def _erased_since(models: ModelSet, broker: str, new_consumer: Callable[[s
         async for records in RangeReader(consumer, [LogRange(tp, start, end)]).read():
             for record in records:
                 receipt = None if record.value is None else decode_or_warn(_decoder, record, tp.topic)
-                if receipt is not None and receipt.offset > models.watermarks.get(
+                if receipt is None or receipt.offset <= models.watermarks.get(
                     (Source.ERASURE, receipt.partition), -1
                 ):
+                    continue
+                try:
                     erased.add(bytes.fromhex(receipt.user_hash))
+                except ValueError as error:
+                    _LOG.warning("ignoring invalid record %s[%s]@%s: %s", *tp, record.offset, error)
     finally:
         await consumer.stop()
     return erased

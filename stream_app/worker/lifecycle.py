@@ -2,9 +2,11 @@
 
 import fcntl
 import logging
+import os
+import re
 import warnings
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from prometheus_client import start_http_server
 
@@ -20,6 +22,10 @@ from stream_app.worker.skipped_records import start_at_zero
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CLICKS, USER_EVENTS, changelog
+
+_LOG: Final = logging.getLogger(__name__)
+_TOPIC_ID: Final = re.compile(rb"[A-Za-z0-9_-]{16,64}")
+"""An id as Kafka shows it, a UUID in Base64, or in hexadecimal digits."""
 
 
 def run_worker(settings: Settings) -> None:
@@ -103,7 +109,7 @@ def topic_incarnations(settings: Settings) -> TopicIncarnations:
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     table, remembered = settings.data_dir / "table", settings.data_dir / "changelog-id"
-    known = remembered.read_text().strip() if remembered.exists() else ""
+    known = _remembered_id(remembered)
     current = topic_ids.get(spec.name, "")
     if known and current and known != current and table.exists():
         raise UserError(
@@ -111,9 +117,32 @@ def topic_incarnations(settings: Settings) -> TopicIncarnations:
             "folder away to start with the rows of the new topic."
         )
     if current != known:
-        remembered.write_text(current)
+        _remember_id(remembered, current)
     event_ids = {each.name: topic_ids.get(each.name, "") for each in USER_EVENTS}
     return TopicIncarnations(topic_ids, resolve_event_logs(settings.broker, event_ids))
+
+
+def _remembered_id(path: Path) -> str:
+    """The id of a topic in a file; empty if there is none, or what is there is no id."""
+    try:
+        content = path.read_bytes().strip()
+    except FileNotFoundError:
+        return ""
+    if not _TOPIC_ID.fullmatch(content):
+        if content:
+            _LOG.warning("ignoring damaged file %s: it has no id of a topic", path)
+        return ""
+    return content.decode()
+
+
+def _remember_id(path: Path, topic_id: str) -> None:
+    """Write the id of a topic, so that a crash leaves the old file or the new one."""
+    unfinished = path.with_name(f"{path.name}.new")
+    with unfinished.open("wb") as file:
+        file.write(topic_id.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
 
 
 def check_redis(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -22,9 +23,9 @@ from stream_app.worker.restored_lists import erase_restored_lists, withdraw_priv
 from tests.support.app_without_kafka import WorkerWithoutKafka
 from tests.support.erasing_worker import LOGS, ErasingWorker, user_in
 from tests.support.log_in_memory import LosingConsumer
-from topics.catalog import INTERACTIONS, LISTS
+from topics.catalog import ERASURE_RECEIPTS, INTERACTIONS, LISTS
 from topics.log_keys import one_way_hash
-from topics.records import Interaction, Kind, Line, Source
+from topics.records import ErasureReceipt, Interaction, Kind, Line, Source
 
 ANN, BOB = user_in(2), user_in(2, "another-user")
 
@@ -402,6 +403,12 @@ async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt
         await click_and_erase(erasing, agent, ANN, BOB)
         await erasing.settle()
     await erasing.sweep.check(time.time() + erasing.config.interval + 60)
+    [receipt] = [
+        value for topic, _, _, value in worker.producer.sent if topic == ERASURE_RECEIPTS.name and value
+    ]
+    invalid = structs.replace(msgspec.json.decode(receipt, type=ErasureReceipt), user_hash="no hash")
+    worker.producer.sent.append((ERASURE_RECEIPTS.name, 0, b"x", msgspec.json.encode(invalid)))
+    worker.producer.sent_at.append(time.time())
     receipts = erasing.log()
     models = make_models(worker.settings.ranking_config)
     for at, user in enumerate((ANN, BOB)):

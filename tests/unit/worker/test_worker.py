@@ -69,19 +69,37 @@ def test_a_folder_with_rows_of_a_deleted_changelog_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(data_dir=tmp_path)
-    changelog_name, ids = changelog(settings.app_id).name, {"id": "x"}
+    first_id, second_id = "hL2f0mXRQoGgL1Uq0yq9Sw", "0c9d2f1e-7d1b-4e6e-9f43-2f1f5a1f2b77"
+    changelog_name, ids = changelog(settings.app_id).name, {"id": first_id}
     monkeypatch.setattr(admin, "topic_ids", lambda *_: {changelog_name: ids["id"]})
     monkeypatch.setattr(worker, "resolve_event_logs", lambda *_: {})
     topic_incarnations(settings)
     (tmp_path / "table").mkdir()
-    assert topic_incarnations(settings).topic_ids == {changelog_name: "x"}
-    ids["id"] = "y"
+    assert topic_incarnations(settings).topic_ids == {changelog_name: first_id}
+    ids["id"] = second_id
     with pytest.raises(
         UserError, match=f"{changelog_name} was deleted and created anew; .*table has the rows"
     ):
         topic_incarnations(settings)
     (tmp_path / "table").rename(tmp_path / "old")
-    assert topic_incarnations(settings).topic_ids == {changelog_name: "y"}
+    assert topic_incarnations(settings).topic_ids == {changelog_name: second_id}
+    assert (tmp_path / "changelog-id").read_text() == second_id
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"\xff\xfe\x00", bytes(22), b"hL2f0m", b"hL2f0mXRQoGgL1Uq0yq9Sw" * 9]
+)
+def test_a_damaged_file_with_the_id_of_the_changelog_is_written_anew(
+    damaged: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, topic_id = Settings(data_dir=tmp_path), "hL2f0mXRQoGgL1Uq0yq9Sw"
+    changelog_name = changelog(settings.app_id).name
+    monkeypatch.setattr(admin, "topic_ids", lambda *_: {changelog_name: topic_id})
+    monkeypatch.setattr(worker, "resolve_event_logs", lambda *_: {})
+    (tmp_path / "table").mkdir()
+    (tmp_path / "changelog-id").write_bytes(damaged)
+    assert topic_incarnations(settings).topic_ids == {changelog_name: topic_id}
+    assert (tmp_path / "changelog-id").read_text() == topic_id
 
 
 def test_a_worker_does_not_start_with_empty_models_because_its_store_is_unavailable(tmp_path: Path) -> None:
