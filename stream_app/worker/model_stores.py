@@ -8,6 +8,11 @@ from stream_app.errors import UserError
 from stream_app.settings import Settings
 
 
+def store_location(settings: Settings) -> str:
+    """Where the snapshots of the models are: that of the settings, else a folder of the data folder."""
+    return settings.model_store or str(settings.data_dir / "models")
+
+
 def make_model_store(settings: Settings, on_set_aside: Callable[[], None] = lambda: None) -> SnapshotStore:
     """Open the store.
 
@@ -21,8 +26,7 @@ def make_model_store(settings: Settings, on_set_aside: Callable[[], None] = lamb
     UserError
         If the location is invalid, or a package that it needs is not installed.
     """
-    location = settings.model_store or str(settings.data_dir / "models")
     try:
-        return SnapshotStore(open_files(location), settings.max_snapshots, on_set_aside)
+        return SnapshotStore(open_files(store_location(settings)), settings.max_snapshots, on_set_aside)
     except StoreLocationError as error:
         raise UserError(f"HEADRACE_MODEL_STORE: {error}.") from None

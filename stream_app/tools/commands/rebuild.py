@@ -24,7 +24,7 @@ from stream_app.tools.console import print_table
 from stream_app.tools.log_rebuild import ModelResult, OnProgress, Rebuild
 from stream_app.tools.progress import progress_bar
 from stream_app.worker.decay_controller import read_decay_record
-from stream_app.worker.model_stores import make_model_store
+from stream_app.worker.model_stores import make_model_store, store_location
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 
 NOT_COMPARED: Final = 3
@@ -73,9 +73,16 @@ async def _rebuild(settings: Settings, options: RebuildOptions) -> int:
         if options.keep:
             with _progress("learning what the newest snapshot lacks") as update:
                 loaded = await rebuild.load(update)
+            if not loaded.models.version:
+                raise UserError(
+                    f"--keep: there is no snapshot in {store_location(settings)} to keep anything of. Workers "
+                    "without a shared HEADRACE_MODEL_STORE have one each, in their data folders: set "
+                    "HEADRACE_DATA_DIR or HEADRACE_MODEL_STORE to that of a worker, or leave out --keep."
+                )
             relearned = "some parts" if loaded.relearning is not None else "no part"
             typer.echo(
-                f"started from the newest snapshot; {relearned} had to be learned from the log's start"
+                f"started from the newest snapshot in {store_location(settings)}; {relearned} had to be learned from "
+                "the log's start"
             )
             results: list[ModelResult] = []
         else:
