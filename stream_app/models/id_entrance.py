@@ -77,11 +77,12 @@ class IdEntrance:
         Raises
         ------
         ValueError
-            If the kind does not exist or carries no item, or the weight is not finite.
+            If the kind does not exist or carries no item, or the weight or the time is not finite.
         """
         x = x or {}
         kind = _kind(x.get("kind"), y)
-        weight = KIND_WEIGHTS[kind] if y is None or y is True else float(y)
+        is_chosen = y is None or (isinstance(y, bool | np.bool_) and bool(y))
+        weight = KIND_WEIGHTS[kind] if is_chosen else float(y or 0.0)
         if not np.isfinite(weight):
             raise ValueError(f"y must be finite, not {y!r}")
         if weight == 0:
@@ -134,7 +135,10 @@ class IdEntrance:
         ts = x.get("ts")
         if ts is None:
             return default
-        return ts.timestamp() if isinstance(ts, datetime) else float(ts)
+        seconds = ts.timestamp() if isinstance(ts, datetime) else float(ts)
+        if not np.isfinite(seconds):
+            raise ValueError(f"ts must be finite, not {ts!r}")
+        return seconds
 
 
 def _kind(given: object, y: float | None) -> Kind:

@@ -148,6 +148,9 @@ def test_ids_teach_a_model_what_its_set_learns_from_interactions() -> None:
         (True, {"kind": "purchase"}, True),
         (4, {"ts": datetime(2026, 1, 1, tzinfo=UTC)}, True),
         (2.5, {"segments": "country:FR", "kind": Kind.CART, "other": object()}, True),
+        (np.bool_(True), {"kind": "purchase"}, True),
+        (np.float32(2), None, True),
+        (np.bool_(False), None, False),
         (False, None, False),
         (0, {"kind": "cart"}, False),
         (-1.0, None, False),
@@ -167,11 +170,25 @@ def test_a_reward_is_a_weight_and_no_reward_is_no_choice(y: Any, x: Any, grows: 
         (1, {"kind": Kind.SEARCH}, "kind must be one of"),
         (float("nan"), None, "y must be finite"),
         (float("inf"), None, "y must be finite"),
+        (1, {"ts": float("nan")}, "ts must be finite, not nan"),
+        (1, {"ts": float("inf")}, "ts must be finite, not inf"),
     ],
 )
 def test_what_cannot_be_learned_is_named(y: Any, x: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Popularity().learn_one("ann", "shoe", y, x)
+
+
+def test_true_has_the_weight_of_the_kind() -> None:
+    scores = []
+    rewards: list[Any] = [True, np.bool_(True), None, 5]
+    for y in rewards:
+        model = Popularity()
+        model.learn_one("ann", "hat")
+        model.learn_one("ann", "shoe", y, {"kind": "purchase"})
+        scores.append(model.predict_one("bob", "shoe"))
+    assert scores == [scores[0]] * 4
+    assert scores[0] == pytest.approx(5 / 6, rel=1e-3)
 
 
 def test_users_and_items_may_be_any_hashable_and_come_back_as_they_are() -> None:
