@@ -192,6 +192,11 @@ def _comparable_row(row: UserRow) -> dict[str, object]:
         "queries": row.queries,
         "first and last": (row.first_ts, row.last_ts),
         "watermarks": row.watermarks,
+        "times": row.times,
+        "segments": row.segments,
+        "liked": dict(sorted(row.liked.items())),
+        "hidden": dict(sorted(row.hidden.items())),
+        "erasures": (row.erasure, row.erased_until),
     }
 
 
