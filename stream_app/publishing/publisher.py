@@ -67,6 +67,10 @@ class StoreRestartedError(PublisherUnavailableError):
     """The store was restarted, and lost what the worker had prepared in it; a retry prepares it again."""
 
 
+class StoreForbiddenError(PublisherUnavailableError):
+    """The store refuses a command for want of a right: so it will each attempt, until somebody grants it."""
+
+
 class Publisher(Protocol):
     """Writes documents, in one round trip per flush.
 

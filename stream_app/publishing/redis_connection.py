@@ -9,10 +9,20 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
 from redis.retry import Retry
 
-from stream_app.publishing.publisher import PublisherUnavailableError, StoreRestartedError
+from stream_app.publishing.publisher import (
+    PublisherUnavailableError,
+    StoreForbiddenError,
+    StoreRestartedError,
+)
 
 
 def refusal(error: Exception) -> str:
@@ -25,7 +35,20 @@ def refusal(error: Exception) -> str:
         return "Redis is a read-only replica: HEADRACE_REDIS must lead to the primary"
     if "NOREPLICAS" in text:
         return "Redis has fewer replicas than its min-replicas-to-write and refuses writes"
+    if is_forbidden(error):
+        return f"the ACL of Redis lacks a right that docs/redis.md lists ({text})"
     return text
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Whether the ACL of Redis refused a command, or one of a script."""
+    text = str(error)
+    # The latter two are of scripts, of Redis 7 and 6.
+    return (
+        isinstance(error, NoPermissionError)
+        or "ACL failure in script" in text
+        or "user executing the script can't" in text
+    )
 
 
 @contextmanager
@@ -90,6 +113,8 @@ class PipelineConnection:
         ------
         StoreRestartedError
             If Redis lost a script.
+        StoreForbiddenError
+            If the ACL of Redis refuses a command.
         PublisherUnavailableError
             If Redis does not answer in time, or refuses a command; any part of the pipeline may have been executed.
         """
@@ -107,7 +132,8 @@ class PipelineConnection:
             if isinstance(reply, Exception):
                 # The address may lead to another server now, such as the new primary.
                 await self._redis.connection_pool.disconnect()
-                raise PublisherUnavailableError(refusal(reply)) from reply
+                unavailable = StoreForbiddenError if is_forbidden(reply) else PublisherUnavailableError
+                raise unavailable(refusal(reply)) from reply
         return replies
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from stream_app.client.redis_contract import is_erased, query_key, search_key, user_key
+from stream_app.publishing.publisher import StoreForbiddenError
 from stream_app.publishing.redis_connection import PipelineConnection, explain_refusals, open_connection
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.sentinel import StoreState
@@ -53,6 +54,7 @@ class RedisSentinel:
         self._publisher = publisher
         self._epoch = ""
         self._checks = 0
+        self._reported: set[str] = set()
 
     async def check(self) -> StoreState:
         """Read the state in one round trip, and begin a new epoch if Redis lost data."""
@@ -123,7 +125,16 @@ class RedisSentinel:
         pipeline = self._connection.pipeline()
         for command in commands:
             pipeline.execute_command(*command)
-        return await self._connection.execute(pipeline)
+        try:
+            return await self._connection.execute(pipeline)
+        except StoreForbiddenError as error:
+            # Lists may be published all the same: no other line reports it. Redis names one of a few commands.
+            if str(error) not in self._reported:
+                self._reported.add(str(error))
+                _LOG.warning(
+                    "Redis refuses to be checked for lost lists and lists of erased users: %s", error
+                )
+            raise
 
     async def close(self) -> None:
         """Close the connections."""

@@ -122,10 +122,14 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
             CheckStatus.FAIL,
             "redis writes",
             report.write_error,
-            "grant this user SET, GET, MGET and DEL on the keys recs:*, and make sure that memory is free",
+            "grant this user the rights that docs/redis.md lists, and make sure that memory is free",
         )
     else:
-        yield CheckResult(CheckStatus.OK, "redis writes", "a key under recs: was written, read and deleted")
+        yield CheckResult(
+            CheckStatus.OK,
+            "redis writes",
+            "all commands of a worker are allowed on keys under recs: and headrace:",
+        )
     yield check_redis_memory(report.maxmemory, report.maxmemory_policy)
     yield check_clock_skew("redis", report.clock_skew)
 

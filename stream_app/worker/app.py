@@ -22,7 +22,7 @@ from stream_app.kafka.group_lease import GroupLease
 from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
 from stream_app.kafka.partitioning import UserPartitions
 from stream_app.metrics import Metrics
-from stream_app.publishing.publisher import Publisher, PublisherUnavailableError
+from stream_app.publishing.publisher import Publisher
 from stream_app.publishing.sentinel import Sentinel
 from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import declare_catalog_agent
@@ -45,7 +45,6 @@ from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS, ch
 _LOG: Final = logging.getLogger(__name__)
 _FENCE_RENEWAL_SECONDS: Final = 43_200.0
 _TOPIC_CHECK_INTERVAL: Final = 60.0
-_STORE_CHECK_INTERVAL: Final = 5.0
 _REPORT_INTERVAL: Final = 1.0
 """Seconds between two checks of the guardrail and reports of gauges."""
 
@@ -250,7 +249,7 @@ class Worker:
             components.flush_loop.start(),
         ):
             task.add_done_callback(self._on_task_done)
-        for work, name in self.erasures.tasks():
+        for work, name in self.erasures.tasks(self.store_retry.run):
             self._spawn(work, name)
         self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
         self._spawn(self._snapshot_regularly(), "snapshots")
@@ -298,7 +297,7 @@ class Worker:
             lambda: self._owned,
             Pace(settings.republish_rate, max_pending=max(1, settings.flush_users // 2)),
         )
-        republication.on_complete = self.erasures.remove_stored_lists
+        republication.on_complete = self.erasures.request_removal
         return republication
 
     async def _republish(self) -> None:
@@ -312,19 +311,7 @@ class Worker:
         )
         if n_rows is not None:
             self.rows.set_count(n_rows)
-            await self._remove_stored_lists()
-
-    async def _remove_stored_lists(self) -> None:
-        """Remove lists in Redis that must not be there, once per assignment, as soon as Redis is available."""
-        generation = self.fence.generation
-        while self.fence.generation == generation:
-            try:
-                await self.store_retry.run(self.erasures.remove_stored_lists)
-            except PublisherUnavailableError:
-                # The flush loop reports it.
-                await asyncio.sleep(_STORE_CHECK_INTERVAL)
-            else:
-                break
+            self.erasures.request_removal()
 
     async def _check_guardrail_and_report(self) -> None:
         """Apply the guardrail and set the gauges, once per second."""

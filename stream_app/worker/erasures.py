@@ -4,7 +4,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.event_logs import EventLogs, bases
 from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.metrics import Metrics
+from stream_app.publishing.publisher import PublisherUnavailableError
 from stream_app.publishing.sentinel import Sentinel
 from stream_app.settings import Settings
 from stream_app.worker.bootstrap import Components
@@ -34,6 +35,7 @@ SET_ASIDE_SECONDS: Final = 7 * 86_400.0
 
 _MAX_CHECK_SECONDS: Final = 300.0
 _CHECKS_PER_INTERVAL: Final = 10
+_REMOVAL_RETRY_SECONDS: Final = 5.0
 
 
 class WorkerErasures:
@@ -64,6 +66,7 @@ class WorkerErasures:
         event_logs: EventLogs,
     ) -> None:
         self.sentinel: Sentinel | None = None
+        self._removal_due: Final = asyncio.Event()
         self._is_ready = is_ready
         self._table: ChangelogTable = rows.table
         self._rows = rows
@@ -89,6 +92,10 @@ class WorkerErasures:
         """Make the models of the snapshot forget users who were erased since; call it before they read the logs."""
         await forget_erased_users(self._models, self._settings.broker)
 
+    def request_removal(self) -> None:
+        """Have `remove_stored_lists` called as soon as Redis is available: after an assignment or a loss."""
+        self._removal_due.set()
+
     async def remove_stored_lists(self) -> None:
         """Delete lists in Redis of erased users and of private queries.
 
@@ -109,13 +116,35 @@ class WorkerErasures:
         await erase_restored_lists(sentinel, self._rows, queue, is_interrupted)
         await withdraw_private_queries(sentinel, self._is_public, queue, is_interrupted)
 
-    def tasks(self) -> list[tuple[Coroutine[Any, Any, None], str]]:
-        """The work of these parts, with names; each task runs for ever."""
+    def tasks(
+        self, run_with_store: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+    ) -> list[tuple[Coroutine[Any, Any, None], str]]:
+        """The work of these parts, with names; each task runs for ever.
+
+        Parameters
+        ----------
+        run_with_store
+            Repeats work until the local store does not fail.
+        """
         return [
+            (self._remove_when_requested(run_with_store), "removal of lists of erased users"),
             (self.completion.run(), "completion of erasures"),
             (self.sweep.run(), "sweep of erasures"),
             (self._remove_old_files(), "removal of files set aside"),
         ]
+
+    async def _remove_when_requested(
+        self, run_with_store: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+    ) -> None:
+        while True:
+            await self._removal_due.wait()
+            self._removal_due.clear()
+            try:
+                await run_with_store(self.remove_stored_lists)
+            except PublisherUnavailableError:
+                # The flush loop reports it, or the sentinel.
+                self._removal_due.set()
+                await asyncio.sleep(_REMOVAL_RETRY_SECONDS)
 
     async def _purge(self, partitions: Collection[int]) -> None:
         store = self._table.data

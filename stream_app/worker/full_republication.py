@@ -14,7 +14,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -109,8 +109,8 @@ class FullRepublication:
         self._metrics = metrics
         self._owned = owned
         self._pace = pace
-        self.on_complete: Callable[[], Awaitable[None]] = _do_nothing
-        """Called when all lists are published again; set by the worker."""
+        self.on_complete: Callable[[], None] = _do_nothing
+        """Called when all lists are published again and the store knows it; set by the worker."""
 
     async def run(self) -> None:
         """Check the sentinel for ever, and publish what is missing."""
@@ -150,8 +150,8 @@ class FullRepublication:
         if self._queue.evicted != evicted:
             # Some of these users may be among the evicted ones.
             raise _InterruptedError
-        await self.on_complete()
         await self._sentinel.mark_complete(work.partitions, work.epoch)
+        self.on_complete()
         self._metrics.republication_users.set(0)
         if work.n_users:
             _LOG.info(
@@ -287,4 +287,4 @@ def _known(index: ItemIndex, numbers: list[int]) -> Iterator[str]:
             continue
 
 
-async def _do_nothing() -> None: ...
+def _do_nothing() -> None: ...

@@ -158,7 +158,8 @@ def check_redis(settings: Settings) -> None:
             client.popular()
     except ClientUnavailableError as error:
         raise UserError(
-            f"No Redis answers at {without_password(settings.redis)} ({error}). Start one, or set HEADRACE_REDIS."
+            f"No Redis can be read at {without_password(settings.redis)} ({error}). Start one, set HEADRACE_REDIS, "
+            "or grant its user the rights that docs/redis.md lists."
         ) from None
     except ValueError as error:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None

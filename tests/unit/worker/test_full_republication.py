@@ -122,6 +122,16 @@ async def test_every_list_is_published_again(tmp_path: Path) -> None:
         assert not documents
 
 
+async def test_the_store_knows_of_the_completion_before_anything_else_is_done(tmp_path: Path) -> None:
+    """What follows a republication may fail: it must not have all lists published for ever."""
+    case = Republishing(tmp_path)
+    found: list[dict[int, str]] = []
+    case.republication.on_complete = lambda: found.append(dict(case.sentinel.complete))
+    async with case.published():
+        await case.republication.check()
+    assert found == [{0: "first", 1: "first"}]
+
+
 async def test_the_most_recently_active_users_come_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,119 @@
+"""The rights of docs/redis.md are enough for a worker, and `headrace doctor` misses none of them."""
+
+import logging
+import re
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from redis import Redis
+
+from stream_app.client import Client
+from stream_app.client.redis_contract import query_key, user_key
+from stream_app.publishing.publisher import (
+    Document,
+    OwnedKey,
+    PublisherUnavailableError,
+    StoreForbiddenError,
+)
+from stream_app.publishing.redis_inspection import inspect_redis
+from stream_app.publishing.redis_sentinel import RepublicationRequest
+from stream_app.tools.embedded import EmbeddedRedis
+from tests.integration.test_redis_sentinel import Owner
+
+DATABASE: Final = 1
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
+_, USER, *RIGHTS = shlex.split(re.findall(r"ACL (SETUSER [^`]*?)```", PAGE)[0].replace("\\\n", " "))
+PROBED: Final = tuple(
+    right for right in RIGHTS if right[0] == "+" and right not in {"+select", "+time", "+info"}
+)
+"""A worker starts without the others."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: EmbeddedRedis) -> Iterator[Any]:
+    with Redis(port=server.port, db=DATABASE, decode_responses=True) as connection:
+        connection.flushall()
+        yield connection
+
+
+def grant(redis: Any, *rights: str) -> None:
+    redis.execute_command("ACL", "SETUSER", USER, "reset", *rights)
+
+
+def address_of(server: EmbeddedRedis) -> str:
+    return f"redis://{USER}:secret@127.0.0.1:{server.port}/{DATABASE}"
+
+
+@asynccontextmanager
+async def open_owner(server: EmbeddedRedis) -> AsyncIterator[Owner]:
+    owner = Owner(address_of(server))
+    yield owner
+    await owner.sentinel.close()
+    await owner.publisher.close()
+
+
+async def test_the_listed_rights_are_enough(server: EmbeddedRedis, redis: Any) -> None:
+    grant(redis, *RIGHTS)
+    async with open_owner(server) as owner:
+        publisher, sentinel = owner.publisher, owner.sentinel
+        epoch, _ = await sentinel.check()
+        await owner.publish(user_key("ann"))
+        await publisher.publish([Document(query_key("shoes"), b'{"list_id":"l","items":[]}', None)])
+        await publisher.erase([OwnedKey(user_key("bob"), 0)])
+        await publisher.delete([OwnedKey(user_key("eve"), 0), OwnedKey(query_key("hats"), None)])
+        await publisher.restore_counters()
+        await sentinel.report_remaining({0}, 17)
+        await sentinel.mark_complete({0}, epoch)
+        found = [user async for portion in sentinel.user_ids() for user in portion]
+        assert sorted(found) == ["ann", "bob"]
+        assert [query async for portion in sentinel.queries() for query in portion] == ["shoes"]
+        await sentinel.with_lists(["ann", "bob"])
+    request = RepublicationRequest(address_of(server))
+    assert request.begin().is_current
+    request.close()
+    with Client(address_of(server), timeout=2.0) as client:
+        assert client.read("ann") is None
+    before = redis.keys()
+    assert inspect_redis(address_of(server)).write_error == ""
+    assert sorted(redis.keys()) == sorted(before)
+
+
+@pytest.mark.parametrize("right", [*PROBED, "~recs:*", "~headrace:*"])
+def test_doctor_names_each_right_that_is_missing(server: EmbeddedRedis, redis: Any, right: str) -> None:
+    grant(redis, *(each for each in RIGHTS if each != right))
+    error = inspect_redis(address_of(server)).write_error
+    assert "docs/redis.md" in error
+    if right[0] == "+":
+        assert right[1:].partition("|")[0] in error
+
+
+async def test_a_refused_scan_is_reported_once(
+    server: EmbeddedRedis, redis: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    grant(redis, *(each for each in RIGHTS if each != "+scan"))
+    async with open_owner(server) as owner:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                await owner.sentinel.check()
+                with pytest.raises(StoreForbiddenError, match="'scan'"):
+                    await anext(owner.sentinel.user_ids())
+    [line] = caplog.messages
+    assert "lists of erased users" in line
+    assert "'scan'" in line
+
+
+async def test_a_right_that_a_script_lacks_is_named(server: EmbeddedRedis, redis: Any) -> None:
+    grant(redis, *(each for each in RIGHTS if each != "+getrange"))
+    async with open_owner(server) as owner:
+        with pytest.raises(PublisherUnavailableError, match=r"docs/redis\.md"):
+            await owner.publish(user_key("ann"))
