@@ -13,6 +13,8 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
+from stream_app.kafka.removed_records import OnRemoved, report_removed_records
+
 _LOG: Final = logging.getLogger(__name__)
 _PROBE_WAIT_MS: Final = 100
 _PROBE_BYTES: Final = 64 * 1024
@@ -50,7 +52,21 @@ def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) ->
 
 
 class LogConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
-    """A consumer that can also ask the broker what a log has at an offset."""
+    """A consumer that can also ask the broker what a log has at an offset.
+
+    Attributes
+    ----------
+    on_removed
+        Called when Kafka has removed records before they were read, if it is set before the start.
+    """
+
+    on_removed: OnRemoved | None = None
+
+    async def start(self) -> None:
+        """Connect to the brokers."""
+        await super().start()
+        if self.on_removed is not None:
+            report_removed_records(self, self.on_removed)
 
     async def first_offset(self, tp: TopicPartition, start: int, end: int) -> int | None:
         """The offset of the first record in a range that a consumer sees, whatever was fetched before.

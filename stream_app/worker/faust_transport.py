@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as faust_kafka
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_ends
 from stream_app.kafka.metadata_backoff import pause_after_failed_updates
+from stream_app.kafka.removed_records import report_removed_records
 from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
 
 _LOG: Final = logging.getLogger(__name__)
@@ -54,7 +55,19 @@ class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
 
 
 class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread; its consumer returns no record of an aborted or open transaction."""
+    """Faust's consumer thread; its consumer returns no record of an aborted or open transaction.
+
+    It reports records that Kafka removes before they are read.
+    """
+
+    async def on_start(self) -> None:
+        """Connect to the brokers."""
+        await super().on_start()
+        report_removed_records(self._consumer, self._on_removed)
+
+    def _on_removed(self, tp: Any, read: int, beginning: int) -> None:
+        # The consumer has an event loop of its own.
+        self.consumer.loop.call_soon_threadsafe(self.consumer.on_removed, tp, read, beginning)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -96,6 +109,8 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self._idle = asyncio.Event()
         self._idle.set()
         self._read_offset = _ReadOffsets()
+        self._removed: dict[Any, tuple[int, int]] = {}
+        self._reported: dict[Any, int] = {}
         self.on_skipped: SkippedCallback = lambda *_: None
         self.broker = ""
 
@@ -133,6 +148,29 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         if was_active:
             self.resume_flow()
 
+    def on_removed(self, tp: Any, read: int, beginning: int) -> None:
+        """Report records that were removed before they were read, and commit over them after those before."""
+        if self.app.topics.acks_enabled_for(tp.topic):  # not those of a changelog
+            self._report(tp, read, beginning)
+            self._removed[tp] = (read, beginning)
+
+    def _report(self, tp: Any, read: int, beginning: int) -> None:
+        """Report removed records once: before an assignment is complete, the position may be reset several times."""
+        read = max(read, self._reported.get(tp, 0))
+        if read < beginning:
+            self._reported[tp] = beginning
+            self.on_skipped(tp.topic, tp.partition, read, beginning)
+
+    def _filter_committable_offsets(self, tps: Any) -> dict[Any, int]:
+        offsets: dict[Any, int] = super()._filter_committable_offsets(tps)
+        for tp, (read, beginning) in list(self._removed.items()):
+            offset = offsets.get(tp) or self._committed_offset.get(tp) or 0
+            if offset >= beginning or tp not in self.assignment():
+                del self._removed[tp]
+            elif offset >= read:
+                offsets[tp] = beginning
+        return offsets
+
     async def _pass_removed_records(self) -> None:
         """Seek to the first record that is left where retention has removed the next one, and report how many.
 
@@ -156,7 +194,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
                     ends[tp],
                 )
             elif offset < beginnings[tp]:
-                self.on_skipped(tp.topic, tp.partition, offset, beginnings[tp])
+                self._report(tp, offset, beginnings[tp])
             else:
                 continue
             passed[tp] = beginnings[tp]

@@ -145,6 +145,7 @@ class Replica:
     async def start(self) -> "asyncio.Task[None]":
         """Connect and start to follow the log; the returned task ends only when stopped, or with an error."""
         consumer = self._consumer = log_consumer(self._broker)
+        consumer.on_removed = self._on_removed
         await consumer.start()
         self._assigned = partitions = await model_partitions(self._broker)
         consumer.assign(partitions)
@@ -311,6 +312,10 @@ class Replica:
             if tp not in self._owned:
                 at = (tp.topic, tp.partition)
                 self._positions[at] = max(self._positions[at], await self._consumer.position(tp))
+
+    def _on_removed(self, tp: TopicPartition, read: int, beginning: int) -> None:
+        if tp not in self._owned:  # this worker learned its own records without reading them
+            report_skipped(self._metrics, tp.topic, tp.partition, read, beginning)
 
     def _resume_rewards(self) -> None:
         """Start to read rewards once interactions and catalog are folded up to their ends at the start."""

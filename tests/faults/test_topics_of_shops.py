@@ -114,15 +114,27 @@ def test_events_of_topics_made_anew_are_counted(
         assert another.metric("headrace_interactions_folded_total") == 9 * len(USERS)
 
 
+def skipped(worker: WorkerHandle) -> float:
+    return worker.metric("headrace_events_skipped_total", topic=CLICKS.name)
+
+
 @pytest.mark.faults
-def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+def test_records_that_retention_removed_are_counted(
+    servers: EmbeddedServers, tmp_path: Path, *, running: bool
+) -> None:
     """Promise: records that Kafka removed before they were read are counted and logged, once."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         environment.send(map(to_record, clicks("read", rounds=1)))
         wait_for(worker, len(USERS))
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
-        assert worker.terminate() == 0
+        if running:
+            worker.suspend()  # it falls behind
+            # Records that answer the request that it had sent before, and are read.
+            environment.send(map(to_record, clicks("requested", rounds=1)))
+        else:
+            assert worker.terminate() == 0
         sent = environment.send(map(to_record, clicks("removed")))
         ends = {partition: max(at for p, at in sent if p == partition) + 1 for partition, _ in sent}
         with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
@@ -131,10 +143,19 @@ def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tm
             )
         environment.send(map(to_record, clicks("left", rounds=1)))
         status, report = environment.run_command("doctor")
-        assert f"{3 * len(USERS)} records" in report, (status, report)
-        worker = environment.start_worker().wait_until_ready()
-        wait_for(worker, len(USERS))
-        assert worker.metric("headrace_events_skipped_total", topic=CLICKS.name) == 3 * len(USERS)
+        if running:
+            worker.resume()
+            n_sent = 6 * len(USERS)
+            worker.wait_until(
+                lambda: worker.events("accepted") + skipped(worker) >= n_sent, "all events", seconds=240
+            )
+            assert worker.events("accepted") + skipped(worker) == n_sent
+            assert skipped(worker) >= 3 * len(USERS)
+        else:
+            assert f"{3 * len(USERS)} records" in report, (status, report)
+            worker = environment.start_worker().wait_until_ready()
+            wait_for(worker, len(USERS))
+            assert skipped(worker) == 3 * len(USERS)
         assert "retention removed" in worker.log
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
         assert worker.terminate() == 0

@@ -77,6 +77,35 @@ async def test_a_range_with_removed_records_begins_after_them(log: str) -> None:
         assert await consumer.first_offset(LOG, 5, 10) == 10
 
 
+async def test_records_removed_under_a_consumer_are_reported(log: str) -> None:
+    """Of those that it has not read, once; not the ends of transactions, nor what a seek passes."""
+    async with transactions(log) as producer:
+        await append(producer, 20, commit=True)
+    removed: list[tuple[TopicPartition, int, int]] = []
+    consumer = log_consumer(log)
+    consumer.on_removed = lambda *found: removed.append(found)
+    await consumer.start()
+    try:
+        consumer.assign([LOG])
+        consumer.seek(LOG, 0)
+        fetched = await consumer.getmany(LOG, timeout_ms=30_000, max_records=20)
+        assert [each.offset for each in fetched[LOG]] == list(range(20))
+        consumer.seek(LOG, 5)
+        with closing(kafka.KafkaAdminClient(bootstrap_servers=log)) as client:
+            client.delete_records({kafka.TopicPartition(*LOG): 12})
+        while (first := await consumer.getone(LOG)).offset < 12:
+            consumer.seek(LOG, 5)  # it was fetched before the records were removed
+        assert first.offset == 12
+        assert removed == [(LOG, 5, 12)]
+        consumer.seek(LOG, 15)
+        assert (await consumer.getone(LOG)).offset == 15
+        await consumer.seek_to_beginning(LOG)
+        assert (await consumer.getone(LOG)).offset == 12
+        assert removed == [(LOG, 5, 12)]
+    finally:
+        await consumer.stop()
+
+
 async def test_the_consumer_is_not_disturbed_by_the_question(log: str) -> None:
     async with transactions(log) as producer:
         await append(producer, 10, commit=True)

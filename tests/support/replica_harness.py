@@ -108,6 +108,7 @@ class FakeLogConsumer:
         self.paused: set[TopicPartition] = set()
         self.read: list[tuple[TopicPartition, int]] = []
         self.stopped = False
+        self.on_removed: Callable[[TopicPartition, int, int], None] = lambda *_: None
 
     async def start(self) -> None: ...
 
@@ -149,7 +150,11 @@ class FakeLogConsumer:
             self.log.changed.clear()
             if self.log.failure is not None:
                 raise self.log.failure
-            for tp, position in list(self.offsets.items()):
+            for tp, fetched in list(self.offsets.items()):
+                position = max(fetched, self.log.beginnings[tp])
+                if tp not in self.paused and position > fetched:
+                    self.offsets[tp] = position
+                    self.on_removed(tp, fetched, position)
                 records, start = self.log.records[tp], position - self.log.beginnings[tp]
                 batch = records[start : start + max_records]
                 if tp not in self.paused and batch:

@@ -285,6 +285,25 @@ async def test_records_removed_since_the_snapshot_are_counted_and_logged(
     )
 
 
+async def test_records_removed_before_a_running_replica_read_them_are_counted(
+    harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    replica = await harness.start()
+    await caught_up(replica)
+    harness.log.records[FIRST_INTERACTIONS].clear()
+    harness.log.beginnings[FIRST_INTERACTIONS] = 100
+    harness.log.interaction(FIRST_INTERACTIONS, 300, "sock")
+    await caught_up(replica)
+    labels = {"topic": INTERACTIONS.name}
+    assert harness.metrics.registry.get_sample_value("headrace_events_skipped_total", labels) == 99
+    assert "offsets 1 to 99" in caplog.text
+    # What this worker wrote itself is not read, and not lost.
+    replica.set_owned_partitions({1})
+    harness.consumer.on_removed(SECOND_INTERACTIONS, 0, 7)
+    assert harness.metrics.registry.get_sample_value("headrace_events_skipped_total", labels) == 99
+
+
 INVALID_INTERACTIONS = [
     b"",
     b"\xc1 no msgpack",
