@@ -71,12 +71,15 @@ def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
 
 
 def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
-    """Yield one dead letter per origin: after a crash a worker writes some of them again."""
-    seen: set[tuple[str, int, int, bytes | None]] = set()
+    """Yield one dead letter per origin: after a crash a worker writes some of them again.
+
+    The time of the original tells the records of a topic from those of one that was deleted and created anew.
+    """
+    seen: set[tuple[str, int, int, float | bytes | None]] = set()
     for letter in letters:
-        # All rows that could not be decoded have offset 0.
-        row_key = letter.key if letter.reason == RejectReason.UNREADABLE_ROW else None
-        origin = (letter.topic, letter.partition, letter.offset, row_key)
+        # All rows that could not be decoded have offset 0, and the time at which they were found.
+        record = letter.key if letter.reason == RejectReason.UNREADABLE_ROW else letter.timestamp
+        origin = (letter.topic, letter.partition, letter.offset, record)
         if origin not in seen:
             seen.add(origin)
             yield letter

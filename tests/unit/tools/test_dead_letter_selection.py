@@ -78,6 +78,8 @@ def test_original_bytes_survive_a_round_trip(key: bytes | None, value: bytes | N
 def test_duplicate_letters_count_once() -> None:
     first, second = letter(1), letter(2)
     other_origins = [letter(1, partition=0), letter(1, topic="events.search")]
+    # of a topic that was deleted and created anew
+    other_origins.append(letter(1, timestamp=first.timestamp + 60.0))
     rewritten = letter(1, detail="written again after a crash")
     assert list(deduplicate([first, second, rewritten, *other_origins])) == [first, second, *other_origins]
 
