@@ -86,11 +86,9 @@ class PipelineConnection:
         ``redis://host:port/db``.
     timeout
         Seconds without a reply after which Redis counts as unavailable.
-    decode
-        Whether replies are text.
     """
 
-    def __init__(self, url: str, timeout: float, *, decode: bool = False) -> None:
+    def __init__(self, url: str, timeout: float) -> None:
         # No retry here: the caller ranks anew for each attempt, and a retry would publish stale lists.
         self._redis = AsyncRedis.from_url(
             url,
@@ -98,7 +96,6 @@ class PipelineConnection:
             socket_connect_timeout=timeout,
             retry=AsyncRetry(NoBackoff(), 0),
             health_check_interval=0,
-            decode_responses=decode,
         )
         self._timeout = timeout
 

@@ -50,7 +50,7 @@ class RedisSentinel:
     """
 
     def __init__(self, url: str, publisher: RedisPublisher, timeout: float = 2.0) -> None:
-        self._connection = PipelineConnection(url, timeout, decode=True)
+        self._connection = PipelineConnection(url, timeout)
         self._publisher = publisher
         self._epoch = ""
         self._checks = 0
@@ -63,6 +63,7 @@ class RedisSentinel:
             ("HINCRBY", SENTINEL_KEY, _CHECKS, 1),
             ("HGETALL", SENTINEL_KEY),
         )
+        fields = {name.decode(): value.decode() for name, value in fields.items()}
         epoch = fields[_EPOCH]
         if checks <= self._checks and not is_new:
             _LOG.warning(
@@ -100,14 +101,17 @@ class RedisSentinel:
             yield portion
 
     async def _scan(self, key_of: Callable[[str], str]) -> AsyncIterator[list[str]]:
-        """The users, or queries, of the keys that a function makes."""
+        """The users, or queries, of the keys that a function makes, without similar keys of other programs."""
         prefix, suffix = key_of(_ANY).split(_ANY)
         cursor, is_first = 0, True
         while cursor or is_first:
             is_first = False
             command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
             [(cursor, keys)] = await self._execute(command)
-            yield [unquote(key[len(prefix) : len(key) - len(suffix)]) for key in keys]
+            # Keys that are not UTF-8 lack the mark that replaces their bytes.
+            texts = (key.decode("utf-8", "replace") for key in keys)
+            names = [unquote(text[len(prefix) : len(text) - len(suffix)]) for text in texts]
+            yield [name for name, key in zip(names, keys, strict=True) if key_of(name).encode() == key]
 
     async def with_lists(self, user_ids: Collection[str]) -> list[str]:
         """Those of some users whose keys hold a list."""
@@ -118,7 +122,7 @@ class RedisSentinel:
         return [
             user_id
             for user_id, found in zip(user_ids, zip(values, values, strict=True), strict=True)
-            if any(value is not None and not is_erased(value.encode()) for value in found)
+            if any(value is not None and not is_erased(value) for value in found)
         ]
 
     async def _execute(self, *commands: tuple[Any, ...]) -> list[Any]:

@@ -212,6 +212,27 @@ async def test_users_with_lists_are_found_by_their_keys(server: EmbeddedRedis, r
         assert await owner.sentinel.with_lists([]) == []
 
 
+async def test_keys_and_values_of_another_program_are_left_alone(
+    server: EmbeddedRedis, redis: "Redis"
+) -> None:
+    others = [
+        b"recs:user:{\xff}",
+        b"recs:user:{%ff}",
+        b"recs:user:{a b}",
+        b"recs:search:{\xc3}:Q",
+        b"recs:query:{\xfe}",
+    ]
+    for key in others:
+        redis.set(key, b"\xff")
+    redis.set(user_key("ann"), b"\xff")
+    async with open_owner(server) as owner:
+        await owner.publisher.publish([Document(query_key("shoes"), b'{"list_id":"l","items":[]}', None)])
+        assert [user async for portion in owner.sentinel.user_ids() for user in portion] == ["ann"]
+        assert [query async for portion in owner.sentinel.queries() for query in portion] == ["shoes"]
+        assert await owner.sentinel.with_lists(["ann"]) == ["ann"]
+
+
+@pytest.mark.usefixtures("redis")
 async def test_the_queries_with_a_list_are_found_by_their_text(server: EmbeddedRedis) -> None:
     queries = ["red shoes", "{}*?[a]", "größe 43", "any", "100 %"]
     async with open_owner(server) as owner:
