@@ -19,7 +19,16 @@ from stream_app.worker.model_stores import make_model_store
 from topics import admin, broker_client, broker_clock, topic_checks
 
 MAX_SKEW_SECONDS: Final = 1.0
-EVICTING_POLICIES: Final = ("volatile-ttl", "volatile-lru", "volatile-lfu", "allkeys-lru", "allkeys-lfu")
+EVICTION_POLICY: Final = "volatile-lru"
+"""Evicts what was not used for longest: lists before the marks of erased users, which end after 15 minutes."""
+
+EVICTION_FAULTS: Final = {
+    "noeviction": "lists are refused once it is full",
+    "volatile-ttl": "once it is full, the marks of erased users are evicted first: they end before any list",
+    "volatile-lfu": "once it is full, the marks of erased users are evicted before lists: they are never read",
+    "volatile-random": "once it is full, lists and the marks of erased users are evicted at random",
+}
+"""Of the other policies, allkeys-*, all evict keys without a time to live."""
 
 
 def run_checks(settings: Settings) -> Iterator[CheckResult]:
@@ -138,22 +147,26 @@ def check_redis_memory(maxmemory: int, policy: str) -> CheckResult:
     """Check the behavior of Redis when lists fill its memory.
 
     Every list has a TTL and is published again with the next event: eviction costs little, while a refused write
-    stops publishing.
+    stops publishing. The marks of erased users refuse lists of former owners, and so do the counters of owners, which
+    have no TTL: neither should be evicted.
     """
     if not maxmemory:
         return CheckResult(
             CheckStatus.WARN,
             "redis memory",
             "no limit is set",
-            "CONFIG SET maxmemory to the memory available for lists, maxmemory-policy to volatile-ttl",
+            f"CONFIG SET maxmemory to the memory available for lists, maxmemory-policy to {EVICTION_POLICY}",
         )
     size = f"{maxmemory / 2**20:,.0f} MiB, {policy}"
-    if policy not in EVICTING_POLICIES:
+    if policy != EVICTION_POLICY:
+        fault = EVICTION_FAULTS.get(
+            policy, "once it is full, the counters of the owners of partitions are evicted"
+        )
         return CheckResult(
             CheckStatus.WARN,
             "redis memory",
-            f"{size}: lists are refused or evicted at random once it is full",
-            "CONFIG SET maxmemory-policy volatile-ttl",
+            f"{size}: {fault}",
+            f"CONFIG SET maxmemory-policy {EVICTION_POLICY}",
         )
     return CheckResult(CheckStatus.OK, "redis memory", size)
 

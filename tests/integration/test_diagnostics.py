@@ -28,7 +28,7 @@ def test_healthy_environment_passes_every_check(settings: Settings) -> None:
     with Redis.from_url(settings.redis) as redis:
         before = redis.config_get("maxmemory*")
         redis.config_set("maxmemory", "64mb")
-        redis.config_set("maxmemory-policy", "volatile-ttl")
+        redis.config_set("maxmemory-policy", "volatile-lru")
         try:
             result = statuses(settings)
             assert set(result.values()) == {CheckStatus.OK}
