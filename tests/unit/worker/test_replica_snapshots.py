@@ -304,7 +304,7 @@ async def test_a_fusion_is_relearned_from_models_that_do_not_know_the_choice_yet
 
 
 async def test_what_is_relearned_decays_by_the_schedule_of_the_snapshot(harness: ReplicaHarness) -> None:
-    schedule = DecaySchedule().with_period(1_010.0, 20.0, 3_600.0)
+    schedule = DecaySchedule().with_period(1_010.0, 20.0, 1_000.0)
 
     def with_schedule(make: Callable[[], ModelSet]) -> ModelSet:
         models = make()
