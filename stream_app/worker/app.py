@@ -28,7 +28,9 @@ from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import declare_catalog_agent
 from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.erasures import WorkerErasures
+from stream_app.worker.event_forwarder import EventForwarder
 from stream_app.worker.faust_app import make_faust_app
 from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.full_republication import FullRepublication, Pace
@@ -118,6 +120,11 @@ class Worker:
             incarnations.event_logs,
         )
         self.erasures.sentinel = sentinel
+        self._forwarder: Final = EventForwarder(
+            self._producer,
+            self._partition_of,
+            DeadLetterWriter(self.batch_producer.append, self.metrics),
+        )
         self.is_fenced = False
         self.is_outdated = False
         self._incarnations: Final = incarnations
@@ -204,12 +211,9 @@ class Worker:
     def _is_current_assignment(self, message: Any) -> bool:
         return bool(message.generation_id == self.app.consumer_generation_id)
 
-    async def _forward(self, topic: str, key: bytes, value: bytes) -> None:
+    async def _forward(self, message: Any, user_id: str) -> None:
         try:
-            # Named, so that a forwarded event cannot be forwarded again.
-            partition = self._partition_of(key.decode())
-            sent = await self._producer().send(topic, value, key=key, partition=partition)
-            await self.app.producer.forwarded.add(sent)
+            await self.app.producer.forwarded.add(await self._forwarder.forward(message, user_id))
         except Exception as error:
             # Faust commits the event in any case: it is consumed again only if the worker stops now.
             await self.app.crash(error)

@@ -4,7 +4,7 @@
 
 1. Faust selects the offsets of the events that the agents have processed. Their rows, interactions, rewards and dead
    letters were appended to the batch producer before (`stream_app.worker.event_processor`).
-2. Faust flushes its producer before it commits; `BatchFlushingProducer.flush` first sends all open batches and waits
+2. Faust flushes its producer before it commits; `BatchFlushingProducer.flush` also sends all open batches and waits
    until Kafka acknowledges them. It raises if one was not delivered: then nothing is committed, the worker stops, and
    the events are read again.
 3. Each acknowledged changelog batch advances the persisted offset of the table's store (`state.user_table`), so that
@@ -38,7 +38,7 @@ SkippedCallback = Callable[[str, int, int, int], None]
 
 
 class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
-    """Faust's producer; its flush, before each commit, first flushes the batch producer (step 2)."""
+    """Faust's producer; its flush, before each commit, flushes the batch producer too (step 2)."""
 
     batch_producer: BatchProducer
 
@@ -49,9 +49,10 @@ class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
 
     async def flush(self) -> None:
         """Wait until Kafka has acknowledged all records; raise if one was not delivered."""
-        await self.batch_producer.flush()
         await super().flush()
+        # Forwarded events that Kafka refuses become dead letters, which are in a batch then.
         await self.forwarded.wait()
+        await self.batch_producer.flush()
 
 
 class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[misc]

@@ -40,8 +40,8 @@ class CatchUpBarrier(Protocol):
 class RecordForwarder(Protocol):
     """Sends a record to the partition that its key belongs to."""
 
-    async def __call__(self, topic: str, key: bytes, value: bytes) -> None:
-        """Send the record; no offset is committed before Kafka has acknowledged it."""
+    async def __call__(self, message: Any, user_id: str) -> None:
+        """Send a Kafka message (Faust's); no offset is committed before Kafka has acknowledged it."""
 
 
 class StoreWaiter(Protocol):
@@ -193,7 +193,7 @@ def declare_users_agent(
                     continue
             event_to_forward = await _handle(events, event.message, store, is_current_assignment)
             if event_to_forward is not None:
-                await forward(event.message.topic, event_to_forward.user_id.encode(), event.message.value)
+                await forward(event.message, event_to_forward.user_id)
             await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
 
     app.agent(topic, name="users")(users)
