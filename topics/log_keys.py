@@ -68,15 +68,23 @@ def list_key(user_id: bytes, list_id: str, published_at: float) -> bytes:
     return b"%b\xff%b.%d" % (user_id, list_id.encode(), round(published_at * 1000))
 
 
-def letter_key(user_id: bytes, topic: str, partition: int, position: int) -> bytes:
-    r"""Key of a dead letter: the user as far as one is known, and the position of the rejected record.
+def letter_key(user_id: bytes, topic: str, partition: int, offset: int, timestamp: float) -> bytes:
+    r"""Key of a dead letter: the user as far as one is known, and the position and time of the rejected record.
+
+    By the time compaction keeps the letters of a topic apart from those of one that was made anew.
+
+    Parameters
+    ----------
+    timestamp
+        Seconds since the epoch.
 
     Examples
     --------
-    >>> letter_key(b"ann", "events.click", 3, 41)
-    b'ann\xffevents.click.3.41'
+    >>> letter_key(b"ann", "events.click", 3, 41, 1.5)
+    b'ann\xffevents.click.3.41@1500'
     """
-    return b"%b\xff%b.%d.%d" % (user_id, topic.encode("utf-8", "replace"), partition, position)
+    name = topic.encode("utf-8", "replace")
+    return b"%b\xff%b.%d.%d@%d" % (user_id, name, partition, offset, round(timestamp * 1000))
 
 
 def user_of(key: bytes) -> bytes:
@@ -108,12 +116,16 @@ def record_id_of(key: bytes) -> tuple[int, int, int] | None:
 def letter_position_of(key: bytes) -> tuple[str, int, int] | None:
     r"""Topic, partition and offset of the rejected record in the key of a dead letter; None in another key.
 
+    Keys of earlier versions have no time.
+
     Examples
     --------
-    >>> letter_position_of(b"ann\xffevents.click.3.41"), letter_position_of(b"ann")
+    >>> letter_position_of(b"ann\xffevents.click.3.41@1500"), letter_position_of(b"ann")
     (('events.click', 3, 41), None)
+    >>> letter_position_of(b"ann\xffevents.click.3.41")
+    ('events.click', 3, 41)
     """
-    parts = key.partition(SEPARATOR)[2].rsplit(b".", 2)
+    parts = key.partition(SEPARATOR)[2].partition(b"@")[0].rsplit(b".", 2)
     try:
         return parts[0].decode(), int(parts[1]), int(parts[2])
     except (IndexError, ValueError):

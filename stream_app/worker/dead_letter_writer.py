@@ -101,9 +101,7 @@ class DeadLetterWriter:
             detail += f" (key truncated to {MAX_KEY_BYTES} of {len(key)} bytes)"
             key = key[:MAX_KEY_BYTES]
         bounded = structs.replace(letter, detail=detail, key=key, value=value)
-        # All rows that could not be decoded have offset 0.
-        is_row = letter.reason == RejectReason.UNREADABLE_ROW
-        position = round(letter.timestamp * 1000) if is_row else letter.offset
-        record_key = letter_key(owner_of(letter)[:MAX_KEY_BYTES], letter.topic, letter.partition, position)
+        owner = owner_of(letter)[:MAX_KEY_BYTES]
+        record_key = letter_key(owner, letter.topic, letter.partition, letter.offset, letter.timestamp)
         self._append(DEAD_LETTERS.name, 0, record_key, _encoder.encode(bounded))
         self._metrics.dead_letters.labels(letter.reason).inc()

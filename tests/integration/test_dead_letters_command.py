@@ -64,7 +64,7 @@ def _write_dead_letters(broker: str) -> None:
     producer = KafkaProducer(bootstrap_servers=broker)
     for letter in LETTERS:
         # Each twice, as after a crash.
-        key = letter_key(letter.key or b"", letter.topic, letter.partition, letter.offset)
+        key = letter_key(letter.key or b"", letter.topic, letter.partition, letter.offset, letter.timestamp)
         producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter), key=key)
         producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter), key=key)
     producer.send(DEAD_LETTERS.name, b"no dead letter", key=b"no key of a dead letter")

@@ -49,7 +49,7 @@ def test_interactions_and_rewards_are_compared_by_the_watermarks(
 def test_lists_and_dead_letters_are_compared_by_their_time() -> None:
     for topic, key in (
         (LISTS.name, list_key(b"ann", "l1", 5.0)),
-        (DEAD_LETTERS.name, letter_key(b"ann", "events.click", 2, 8)),
+        (DEAD_LETTERS.name, letter_key(b"ann", "events.click", 2, 8, AT)),
         (INTERACTIONS.name, b"ann"),  # of an earlier version
     ):
         assert obsolete(topic, record(key, at=AT)) == [key]
@@ -98,7 +98,7 @@ def test_a_list_before_the_record_of_the_erasure_is_obsolete_whatever_the_clock_
 def test_a_dead_letter_is_obsolete_if_the_row_had_applied_its_offset(
     partition: int, offset: int, base: int, *, expected: bool
 ) -> None:
-    key = letter_key(b"ann", "events.click", partition, offset)
+    key = letter_key(b"ann", "events.click", partition, offset, AT)
     found = ObsoleteRecords(ERASED, {"events.click": base}).find(
         DEAD_LETTERS.name, [record(key, at=AT + 300)]
     )

@@ -375,7 +375,12 @@ def test_the_dead_letter_of_an_oversized_record_is_truncated_and_marked() -> Non
     def append(
         topic: str, partition: int, key: bytes | None, value: bytes | None, on_delivered: object = None, /
     ) -> None:
-        assert (topic, partition, key, on_delivered) == (DEAD_LETTERS.name, 0, b"u\xffevents.click.0.7", None)
+        assert (topic, partition, key, on_delivered) == (
+            DEAD_LETTERS.name,
+            0,
+            b"u\xffevents.click.0.7@1000",
+            None,
+        )
         written.append(value)
 
     message = SimpleNamespace(
@@ -387,3 +392,18 @@ def test_the_dead_letter_of_an_oversized_record_is_truncated_and_marked() -> Non
     assert letter.value == b"x" * MAX_VALUE_BYTES
     assert letter.detail == f"no JSON (truncated to {MAX_VALUE_BYTES} of 5000000 bytes)"
     assert len(written[0] or b"") < 4 * 1024 * 1024
+
+
+def test_dead_letters_of_a_topic_made_anew_have_keys_of_their_own() -> None:
+    keys: list[bytes | None] = []
+
+    def append(_topic: str, _partition: int, key: bytes | None, *_: object) -> None:
+        keys.append(key)
+
+    writer = DeadLetterWriter(append, Metrics())
+    for timestamp in (1.0, 1.0, 2.0):  # written again after a crash, and of the new topic
+        message = SimpleNamespace(
+            topic=CLICKS.name, partition=0, offset=7, timestamp=timestamp, key=b"u", value=b"x"
+        )
+        writer.write(message, RejectedError(RejectReason.UNREADABLE, "no JSON"))
+    assert keys[0] == keys[1] != keys[2]
