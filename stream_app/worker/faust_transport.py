@@ -135,6 +135,25 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         finally:
             self._idle.set()
 
+    async def _commit(self, offsets: Any) -> bool:
+        """Commit, unless the thread that talks to Kafka has ended or ends meanwhile.
+
+        After a failure it ends first, and calls that it has not taken are never answered: the end of the worker would
+        wait for them for ever.
+        """
+        has_ended = self._thread._shutdown  # noqa: SLF001  # Faust has no public way to it
+        if has_ended.is_set():
+            return False
+        commit = asyncio.ensure_future(super()._commit(offsets))
+        ended = asyncio.ensure_future(has_ended.wait())
+        try:
+            await asyncio.wait({commit, ended}, return_when=asyncio.FIRST_COMPLETED)
+            # The thread cancels the requests that are open when it ends; the caller is not cancelled by that.
+            return commit.done() and not commit.cancelled() and bool(commit.result())
+        finally:
+            commit.cancel()
+            ended.cancel()
+
     async def perform_seek(self) -> None:
         """Seek to the committed offsets once no fetch is in progress.
 

@@ -62,9 +62,22 @@ def run_worker(settings: Settings) -> None:
         incarnations=incarnations,
         sentinel=RedisSentinel(settings.redis, publisher),
     )
+
+    def end_at_once() -> None:
+        if faust_app.headrace_worker.must_restart:
+            process.restart()
+        process.exit_at_once()
+
+    deadline = process.EndDeadline(end_at_once)
+
+    def on_end(seconds: float) -> None:
+        # Nothing can make it ready again.
+        metrics.ready.set_function(float)
+        deadline.arm(seconds)
+
     try:
         with lock:
-            process.run_app(faust_app)
+            process.run_app(faust_app, on_end)
     finally:
         log_rate.report(at_exit=True)
         if faust_app.headrace_worker.must_restart:

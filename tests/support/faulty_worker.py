@@ -3,12 +3,14 @@
 ``kill=MOMENT:N`` kills the process (SIGKILL) at the N-th time of a moment of `KILLS`. ``clock=FILE`` adds the seconds
 in a file to the wall clock; the file may change while the process runs, and the monotonic clocks stay as they are.
 ``scan=FILE`` lets each 200 rows of the scan after an assignment take a tenth of a second, and adds a byte to a file.
+``fail=FILE`` lets a task of the worker fail once a file exists. ``stuck=CALL`` lets a call of `CALLS` never return.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -260,6 +262,43 @@ def slow_scan(path: Path) -> None:
     republication.republish_recent_users = slow  # for this process
 
 
+def fail_task(path: Path) -> None:
+    """Let the task that applies the guardrail fail once a file exists."""
+    from stream_app.worker.policy_controller import PolicyController
+
+    apply = PolicyController.apply_guardrail
+
+    def apply_or_fail(controller: Any) -> Any:
+        if path.exists():
+            raise RuntimeError("a task was made to fail")
+        return apply(controller)
+
+    PolicyController.apply_guardrail = apply_or_fail  # type: ignore[method-assign,assignment]  # for this process
+
+
+def stuck_snapshot() -> None:
+    """The store of snapshots never answers."""
+    from stream_app.worker.replica import Replica
+
+    async def wait_for_ever(_: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    Replica.try_snapshot = wait_for_ever  # type: ignore[method-assign,assignment]  # for this process
+
+
+def stuck_loop() -> None:
+    """The local store blocks the thread of the event loop."""
+    from stream_app.worker.replica import Replica
+
+    async def block(_: Any) -> None:
+        threading.Event().wait()
+
+    Replica.try_snapshot = block  # type: ignore[method-assign,assignment]  # for this process
+
+
+CALLS: Final[dict[str, Callable[[], None]]] = {"snapshot": stuck_snapshot, "loop": stuck_loop}
+
+
 def install(fault: str) -> None:
     """Install one fault in this process."""
     name, _, value = fault.partition("=")
@@ -267,6 +306,10 @@ def install(fault: str) -> None:
         shift_clock(Path(value))
     elif name == "scan":
         slow_scan(Path(value))
+    elif name == "fail":
+        fail_task(Path(value))
+    elif name == "stuck":
+        CALLS[value]()
     elif name == "kill":
         moment, _, calls = value.partition(":")
         KILLS[moment](Countdown(int(calls)))
