@@ -76,6 +76,17 @@ class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # read when it starts
         return consumer
 
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Log a partition without progress.
+
+        The main thread reads the positions while this thread changes them: one may just be missing. That must not end
+        the worker.
+        """
+        try:
+            super().verify_event_path(now, tp)
+        except Exception as error:  # noqa: BLE001  # see above
+            _LOG.info("the progress of %s[%s] cannot be checked now: %r", tp.topic, tp.partition, error)
+
 
 class _ReadOffset(int):
     """An offset that is true even if it is 0, which Faust would take for no offset."""
