@@ -1,5 +1,6 @@
 """The checks of a worker process before it starts."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,20 @@ def test_a_second_worker_on_a_folder_does_not_start(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(worker, "check_redis", lambda _: None)
     with lock_data_dir(tmp_path), pytest.raises(UserError, match="Another worker uses the data folder"):
         worker.run_worker(load_settings(data_dir=tmp_path, metrics_port=0))
+
+
+def test_a_worker_without_redis_ends_before_it_locks_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "verified_partition_count", lambda _: 4)
+    with socket.socket() as closed:
+        # Bound and not listening: a connection is refused.
+        closed.bind(("127.0.0.1", 0))
+        redis = f"redis://127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"No Redis can be read at .*HEADRACE_REDIS"):
+            worker.run_worker(load_settings(data_dir=tmp_path / "worker", redis=redis, metrics_port=0))
+    # A supervisor may start it again at once.
+    lock_data_dir(tmp_path / "worker").close()
 
 
 def test_an_unwritable_data_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
