@@ -22,6 +22,8 @@ The order of a flush is a contract:
    An event counts as published now.
 8. If Redis does not acknowledge, **requeue** the users (not their lists) ahead of later ones, remove the lists from
    memory, and retry with back-off. Lists are ranked anew for each attempt: a list is never out of date on arrival.
+   When Redis is reached again, what it acknowledged in the last seconds before is done once more
+   (`stream_app.publishing.acknowledged_work`).
 
 An erasure (`FlushLoop.erase`) takes effect in memory and on the topic at once, and in Redis by steps 3 and 5.
 """
@@ -86,6 +88,7 @@ class FlushLoop:
         self._degraded_ranking = degraded_ranking
         self._list_log = list_log
         self._publisher = publisher
+        publisher.on_reconnect = queue.repeat_acknowledged
         self._telemetry = telemetry
         self._linger_seconds = linger
         self._clocks = clocks
@@ -309,8 +312,11 @@ class FlushLoop:
             return False
         # 7. Acknowledge.
         self._reported_failure = None
-        if erasures:
-            self.on_erased(queue.complete_erasures(erasures))
+        erased = queue.complete_erasures(erasures)
+        if erased:
+            self.on_erased(erased)
+        with_events = [user for user, received in batch.users.items() if received]
+        queue.acknowledged.add(self._clocks.timer(), with_events, erased, batch.withdrawn_queries)
         if not log_first:
             self._list_log.write(self._without_erased(batch).user_lists)
         # Lists of users who were erased while Redis wrote them are deleted by the next flush.

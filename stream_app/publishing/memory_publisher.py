@@ -1,6 +1,6 @@
 """A publisher that stores documents in a dict: for tests and for evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stream_app.publishing.publisher import Document, OwnedKey, Ownership, PublisherUnavailableError
 
@@ -22,6 +22,7 @@ class MemoryPublisher:
         self.flush_sizes: list[int] = []
         self.available = True
         self.ownership: Ownership | None = None
+        self.on_reconnect: Callable[[], None] = lambda: None
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Store all documents."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
+from stream_app.publishing.acknowledged_work import AcknowledgedWork
 from stream_app.publishing.pending_set import PendingSet
 from stream_app.publishing.stale_lists import StaleSharedLists
 
@@ -38,6 +39,8 @@ class PendingQueue:
         Set while consumers may mark more users as pending.
     idle
         Set by the flush loop when all users and erasures are acknowledged.
+    acknowledged
+        What the flush loop published and deleted lately.
 
     Examples
     --------
@@ -64,6 +67,7 @@ class PendingQueue:
         self._withdrawn_queries: dict[str, None] = {}
         self._backlog = 0
         self._store_available = True
+        self.acknowledged: Final = AcknowledgedWork(max_pending)
         self.shared_lists: Final = StaleSharedLists(shared_list_interval)
         self.work_available: Final = asyncio.Event()
         self.full: Final = asyncio.Event()
@@ -192,7 +196,18 @@ class PendingQueue:
     def drop_erasures(self) -> None:
         """Drop all pending erasures: the next owner of the partitions finds them in the rows."""
         self._erasures.clear()
+        self.acknowledged.clear()
         self._apply_back_pressure()
+
+    def repeat_acknowledged(self) -> None:
+        """Publish and delete once more what the store acknowledged lately: it may have lost it."""
+        done = self.acknowledged
+        for user_id in done.erasures:
+            self.add_erasure(user_id)
+        self.withdraw_queries(done.queries)
+        # An erased user may have returned: the erasure is repeated before the list.
+        for user_id in (*done.erasures, *done.users):
+            self.mark_pending(user_id)
 
     def is_erasure_pending(self, user_id: str) -> bool:
         """Whether the lists of a user are still to be deleted."""

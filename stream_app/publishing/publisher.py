@@ -1,6 +1,6 @@
 """The port to the store of published documents, with a Redis and an in-memory adapter."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -78,9 +78,12 @@ class Publisher(Protocol):
     ----------
     ownership
         The partitions whose documents may be written; None to write all.
+    on_reconnect
+        Called when the store may have lost the newest writes that it acknowledged.
     """
 
     ownership: Ownership | None
+    on_reconnect: Callable[[], None]
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Write all documents with their time to live; return when all are acknowledged.

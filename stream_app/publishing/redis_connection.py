@@ -1,7 +1,7 @@
 """Connections to Redis, pipelines with one time-out, and what a refusal of Redis means."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -86,9 +86,11 @@ class PipelineConnection:
         ``redis://host:port/db``.
     timeout
         Seconds without a reply after which Redis counts as unavailable.
+    on_reconnect
+        Called when a connection is made that is not the first: Redis may have lost its newest writes.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, on_reconnect: Callable[[], None]) -> None:
         # No retry here: the caller ranks anew for each attempt, and a retry would publish stale lists.
         self._redis = AsyncRedis.from_url(
             url,
@@ -96,8 +98,17 @@ class PipelineConnection:
             socket_connect_timeout=timeout,
             retry=AsyncRetry(NoBackoff(), 0),
             health_check_interval=0,
+            redis_connect_func=self._on_connect,
         )
         self._timeout = timeout
+        self._on_reconnect = on_reconnect
+        self._was_connected = False
+
+    async def _on_connect(self, connection: Any) -> None:
+        await connection.on_connect()
+        if self._was_connected:
+            self._on_reconnect()
+        self._was_connected = True
 
     def pipeline(self) -> Any:
         """A new pipeline, without a transaction."""

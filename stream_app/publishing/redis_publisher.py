@@ -65,6 +65,9 @@ _ERASED: Final = b'"items":[]}'
 _ERASED_MS: Final = str(_ERASED_SECONDS * 1000).encode()
 
 
+def _do_nothing() -> None: ...
+
+
 def _unlink(key: str) -> tuple[Any, ...]:
     return "UNLINK", key
 
@@ -90,15 +93,22 @@ class RedisPublisher:
     ----------
     ownership
         The partitions that this worker owns; None to write without fencing.
+    on_reconnect
+        Called when Redis is reached again: it may have lost the newest writes that it acknowledged.
     """
 
     def __init__(self, url: str, ttl: float, timeout: float = 2.0) -> None:
-        self._connection = PipelineConnection(url, timeout)
+        self._connection = PipelineConnection(url, timeout, self.report_reconnect)
         self._ttl_ms = str(int(ttl * 1000)).encode()
         self.ownership: Ownership | None = None
+        self.on_reconnect: Callable[[], None] = _do_nothing
         self._set_script = self._delete_script = ""
         self._tokens: dict[int, bytes] = {}
         self._tokens_generation = 0
+
+    def report_reconnect(self) -> None:
+        """Have `on_reconnect` called: a connection to Redis was made that is not the first."""
+        self.on_reconnect()
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Write all documents in one pipeline."""

@@ -7,7 +7,7 @@
   owner of the partition publishes them again.
 - ``checks``: a counter that each check of each worker increments. If it is not larger than at the worker's last
   check, Redis lost its newest writes (a restart from a dump, a failover to a replica that lagged), and a new epoch
-  begins.
+  begins. A smaller loss is made up for with the next connection (`stream_app.publishing.acknowledged_work`).
 - ``left:<partition>``: users that wait to be published again, for ``headrace republish``.
 
 The key has no time to live: a Redis that evicts keys with one leaves it alone.
@@ -44,13 +44,13 @@ class RedisSentinel:
     url
         ``redis://host:port/db``.
     publisher
-        Its counters of fencing tokens are restored after a loss.
+        Its counters of fencing tokens are restored after a loss, and it is told of new connections.
     timeout
         Seconds without a reply after which Redis counts as unavailable.
     """
 
     def __init__(self, url: str, publisher: RedisPublisher, timeout: float = 2.0) -> None:
-        self._connection = PipelineConnection(url, timeout)
+        self._connection = PipelineConnection(url, timeout, publisher.report_reconnect)
         self._publisher = publisher
         self._epoch = ""
         self._checks = 0

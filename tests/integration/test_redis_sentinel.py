@@ -242,3 +242,36 @@ async def test_the_queries_with_a_list_are_found_by_their_text(server: EmbeddedR
         await owner.publisher.publish([Document(user_key("ann"), b'{"list_id":"l","items":[]}', 0)])
         found = [query async for portion in owner.sentinel.queries() for query in portion]
         assert sorted(found) == sorted(queries)
+
+
+@pytest.mark.parametrize("of", ["sentinel", "publisher"])
+@pytest.mark.parametrize("loss", ["closed", "restarted"])
+async def test_each_new_connection_has_the_newest_writes_repeated(
+    server: EmbeddedRedis, redis: "Redis", loss: str, of: str
+) -> None:
+    n_calls = 0
+
+    def count() -> None:
+        nonlocal n_calls
+        n_calls += 1
+
+    async with open_owner(server) as owner:
+        owner.publisher.on_reconnect = count
+
+        async def use() -> None:
+            await (owner.sentinel.check() if of == "sentinel" else owner.publish("recs:user:{a}"))
+
+        await use()
+        await use()
+        assert n_calls == 0
+        if loss == "closed":
+            # The client connects anew in silence.
+            configure(redis, "CLIENT KILL TYPE normal SKIPME yes")
+        else:
+            server.restart()
+        for attempt in range(3):
+            try:
+                await use()
+            except PublisherUnavailableError:
+                assert attempt < 2
+        assert n_calls == 1
