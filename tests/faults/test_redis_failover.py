@@ -1,5 +1,6 @@
 """Promise: lists are complete and correct after a failover of Redis, and while Redis is slow."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ import pytest
 from redis import Redis
 
 from stream_app.client.redis_contract import user_key
+from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from tests.faults.test_redis_faults import (
     RATE,
@@ -21,9 +23,11 @@ from tests.faults.test_redis_faults import (
 )
 from tests.support.generated_log import GeneratedLog, generate_log
 from tests.support.integration_environment import clean_environment
+from tests.support.kafka_records import KafkaRecord
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import RunOutcome, assert_same_outcome, read_outcome
 from tests.support.tcp_proxy import TcpProxy
+from topics.events import Click, Erasure
 
 SLOW: Final = 0.3
 """Seconds of a slow reply that arrives in time."""
@@ -125,6 +129,54 @@ def test_lists_are_complete_after_a_failover(
         else:
             assert_no_list_is_older_than_an_event(environment, log.users)
             assert_same_outcome(final_outcome(environment, log), reference)
+        assert worker.terminate() == 0, worker.log
+
+
+@pytest.mark.faults
+def test_erasures_and_lists_that_a_failover_loses_are_repeated(
+    servers: EmbeddedServers, tmp_path: Path, primary: EmbeddedRedis, proxy: TcpProxy
+) -> None:
+    """Promise: a loss of less than a second of writes brings no list of an erased user back, and loses no list."""
+    now = round(time.time() * 1000)
+    users = [f"u{number}" for number in range(20)]
+    erased, late = users[:10], [f"late{number}" for number in range(10)]
+
+    def clicks(user_ids: list[str]) -> list[KafkaRecord]:
+        events = [
+            Click(event_id="c", user_id=each, ts=now, item_id=f"i{at % 5}")
+            for at, each in enumerate(user_ids)
+        ]
+        return [KafkaRecord(each.topic, each.key, each.value) for each in map(event_record, events)]
+
+    with (
+        EmbeddedRedis() as replica,
+        clean_environment(servers, tmp_path, redis=address_of(proxy), **SETTINGS) as environment,
+    ):
+        configure(replica, "REPLICAOF", "127.0.0.1", str(primary.port))
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(clicks(users))
+        worker.wait_until(lambda: len(environment.user_lists(users)) == len(users), "the lists")
+        worker.wait_until(
+            lambda: is_replicated(primary, replica), "the replica to have the lists", seconds=60
+        )
+        configure(replica, "REPLICAOF", "NO", "ONE")
+        # As many as the other workers of a group would have made: the loss does not show in them.
+        configure(replica, "HINCRBY", "headrace:epoch", "checks", "1000")
+        requests = [event_record(Erasure(event_id="e", user_id=each, ts=now + 1)) for each in erased]
+        environment.send(
+            [*(KafkaRecord(each.topic, each.key, each.value) for each in requests), *clicks(late)]
+        )
+        worker.wait_until(
+            lambda: environment.user_lists(erased) == {} and len(environment.user_lists(late)) == len(late),
+            "the erasures and lists in the primary",
+        )
+        proxy.lead_to(replica.port)
+        worker.wait_until(
+            lambda: environment.user_lists(erased) == {} and len(environment.user_lists(late)) == len(late),
+            "the erasures and lists in the replica",
+        )
+        assert len(environment.user_lists(users)) == len(users) - len(erased)
+        assert "Redis lost its newest writes" not in environment.log_text()
         assert worker.terminate() == 0, worker.log
 
 
