@@ -16,7 +16,7 @@ WINDOW_SECONDS: Final = 3.0
 class AcknowledgedWork:
     """The work that was acknowledged in the last seconds before the newest acknowledgement.
 
-    Time without an acknowledgement does not count: Redis may have been away since.
+    Time without an acknowledgement does not count: Redis may have been unavailable since.
 
     Parameters
     ----------

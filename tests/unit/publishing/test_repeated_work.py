@@ -50,7 +50,7 @@ async def test_older_work_is_not_repeated(worker: InMemoryWorker) -> None:
     async with worker.running_flush_loop():
         worker.accept(worker.click("early", "hat"))
         await worker.flush_loop.wait_until_idle()
-        # Without a later acknowledgement Redis may have been away.
+        # Without a later acknowledgement Redis may have been unavailable.
         worker.clock.now += 100.0
         documents.clear()
         worker.publisher.on_reconnect()
