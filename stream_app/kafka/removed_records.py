@@ -1,6 +1,6 @@
 """Notices when Kafka removes records that a consumer has still to read.
 
-aiokafka then goes on with the first record that is left, and tells nobody how many it passed.
+aiokafka then goes on with the first record that is left, and does not tell how many it passed.
 """
 
 from collections.abc import Callable

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-ENDINGS = {
+STUCK_ENDS = {
     "the loop": "time.sleep(600)",
     "a thread": "threading.Thread(target=time.sleep, args=(600,)).start()",
 }
 
 
-@pytest.mark.parametrize("stuck", ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.parametrize("stuck", STUCK_ENDS.values(), ids=STUCK_ENDS)
 def test_a_process_that_does_not_end_is_ended(stuck: str) -> None:
     program = f"""
 import threading, time
