@@ -183,7 +183,8 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         """Report records that were removed before they were read, and commit over them after those before."""
         if self.app.topics.acks_enabled_for(tp.topic):  # not those of a changelog
             self._report(tp, read, beginning)
-            self._removed[tp] = (read, beginning)
+            first, end = self._removed.get(tp, (read, read))
+            self._removed[tp] = (first if end == read else read, beginning)
 
     def _report(self, tp: Any, read: int, beginning: int) -> None:
         """Report removed records once: before an assignment is complete, the position may be reset several times."""

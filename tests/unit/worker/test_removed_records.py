@@ -1,0 +1,81 @@
+"""Records that are removed under a running consumer are reported once, and committed over."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from stream_app.worker.faust_transport import DirectConsumer
+
+CLICKS = TopicPartition("events.click", 1)
+CHANGELOG = TopicPartition("headrace-users-changelog", 1)
+
+
+class Consumer(DirectConsumer):
+    """The consumer without Faust; `processed` has the offsets that Faust would commit."""
+
+    def __init__(self, committed: int | None) -> None:
+        self.app = SimpleNamespace(topics=SimpleNamespace(acks_enabled_for=lambda name: name == CLICKS.topic))
+        self.assigned = {CLICKS, CHANGELOG}
+        self.processed: dict[TopicPartition, int] = {}
+        self._acked: dict[Any, list[int]] = {CLICKS: []}
+        self._committed_offset = {CLICKS: committed}
+        self._removed: dict[Any, tuple[int, int]] = {}
+        self._reported: dict[Any, int] = {}
+        self.skipped: list[tuple[str, int, int, int]] = []
+        self.on_skipped = lambda *found: self.skipped.append(found)
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.assigned
+
+    def _new_offset(self, tp: TopicPartition) -> int | None:
+        return self.processed.pop(tp, None)
+
+    def commit_now(self) -> dict[TopicPartition, int]:
+        """The offsets that a commit writes."""
+        offsets = self._filter_committable_offsets(self._acked)
+        self._committed_offset.update(offsets)
+        return offsets
+
+
+def test_removed_records_are_committed_over_after_those_before_them() -> None:
+    consumer = Consumer(committed=5)
+    consumer.on_removed(CLICKS, 10, 20)
+    assert consumer.commit_now() == {}
+    consumer.processed = {CLICKS: 8}
+    assert consumer.commit_now() == {CLICKS: 8}
+    consumer.processed = {CLICKS: 10}
+    assert consumer.commit_now() == {CLICKS: 20}
+    assert consumer.commit_now() == {}
+    assert consumer.skipped == [(*CLICKS, 10, 20)]
+
+
+def test_records_removed_twice_in_a_row_are_committed_over() -> None:
+    consumer = Consumer(committed=10)
+    consumer.on_removed(CLICKS, 10, 20)
+    consumer.on_removed(CLICKS, 20, 30)
+    assert consumer.commit_now() == {CLICKS: 30}
+    assert consumer.skipped == [(*CLICKS, 10, 20), (*CLICKS, 20, 30)]
+
+
+def test_records_removed_before_anything_was_committed_are_committed_over() -> None:
+    consumer = Consumer(committed=None)
+    consumer.on_removed(CLICKS, 0, 20)
+    assert consumer.commit_now() == {CLICKS: 20}
+
+
+def test_no_record_is_reported_twice() -> None:
+    consumer = Consumer(committed=5)
+    for read, beginning in ((10, 20), (5, 20), (10, 25)):
+        consumer.on_removed(CLICKS, read, beginning)
+    assert consumer.skipped == [(*CLICKS, 10, 20), (*CLICKS, 20, 25)]
+
+
+@pytest.mark.parametrize("tp", [CHANGELOG, CLICKS], ids=["changelog", "revoked"])
+def test_nothing_of_a_changelog_or_a_revoked_partition_is_committed(tp: TopicPartition) -> None:
+    consumer = Consumer(committed=10)
+    if tp == CLICKS:
+        consumer.assigned = set()
+    consumer.on_removed(tp, 10, 20)
+    assert consumer.commit_now() == {}
