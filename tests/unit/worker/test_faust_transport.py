@@ -1,15 +1,19 @@
-"""Faust's check for partitions without progress must not end a worker."""
+"""What Faust does must neither end a worker, nor keep it from its end."""
 
 import asyncio
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.types import TP
+from mode.utils.locks import Event
 
-from stream_app.worker.faust_transport import CommittedReadsThread
+from stream_app.worker.faust_transport import CommittedReadsThread, DirectConsumer
+
+OFFSETS = {TP("events.click", 0): 4}
 
 
 async def _check(is_reset: bool) -> None:
@@ -36,3 +40,43 @@ async def _check(is_reset: bool) -> None:
 def test_a_partition_without_a_position_does_not_end_the_worker() -> None:
     for is_reset in (False, True):
         asyncio.run(_check(is_reset))
+
+
+class _Thread:
+    """A thread of a consumer that answers calls as it is told to."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._shutdown = Event()
+
+    async def commit(self, offsets: object) -> bool:
+        assert offsets == OFFSETS
+        return await self.answer
+
+    def end(self) -> None:
+        self._shutdown.set()
+
+
+async def _commit(while_committing: Callable[[_Thread], object]) -> bool:
+    consumer: Any = object.__new__(DirectConsumer)
+    consumer._thread = _Thread()
+    commit = asyncio.create_task(consumer._commit(OFFSETS))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    while_committing(consumer._thread)
+    found = await asyncio.wait_for(commit, 60)
+    consumer._thread.end()
+    assert not await asyncio.wait_for(consumer._commit(OFFSETS), 60)
+    return bool(found)
+
+
+def test_a_commit_waits_for_no_thread_that_has_ended() -> None:
+    assert not asyncio.run(_commit(_Thread.end))
+
+
+def test_a_commit_that_the_thread_cancels_does_not_cancel_the_end_of_the_worker() -> None:
+    assert not asyncio.run(_commit(lambda thread: thread.answer.cancel()))
+
+
+def test_a_commit_has_the_answer_of_kafka() -> None:
+    assert asyncio.run(_commit(lambda thread: thread.answer.set_result(True)))
