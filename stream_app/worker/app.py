@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 import faust
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 
 from state.snapshots.store import ModelStore
 from state.user_rows import DamagedStoreError
@@ -19,7 +19,7 @@ from state.user_table import FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.event_logs import EventLogs, TopicIncarnations, with_topic_ids
 from stream_app.kafka.group_lease import GroupLease
-from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
+from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.kafka.partitioning import UserPartitions
 from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import Publisher
@@ -34,8 +34,9 @@ from stream_app.worker.event_forwarder import EventForwarder
 from stream_app.worker.faust_app import make_faust_app
 from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.full_republication import FullRepublication, Pace
+from stream_app.worker.gauges import report_regularly
 from stream_app.worker.model_stores import make_model_store
-from stream_app.worker.ownership import WorkerOwnership, append_markers
+from stream_app.worker.ownership import WorkerOwnership, renew_regularly
 from stream_app.worker.republication import republish_recent_users
 from stream_app.worker.skipped_records import report_skipped
 from stream_app.worker.store_retry import StoreRetry
@@ -45,10 +46,7 @@ from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
-_FENCE_RENEWAL_SECONDS: Final = 43_200.0
 _TOPIC_CHECK_INTERVAL: Final = 60.0
-_REPORT_INTERVAL: Final = 1.0
-"""Seconds between two checks of the guardrail and reports of gauges."""
 
 
 class Worker:
@@ -255,9 +253,12 @@ class Worker:
             task.add_done_callback(self._on_task_done)
         for work, name in self.erasures.tasks(self.store_retry.run):
             self._spawn(work, name)
-        self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
+        self._spawn(
+            report_regularly(components, self.rows, self.metrics, self.app.monitor.copy_to_metrics),
+            "guardrail and gauges",
+        )
         self._spawn(self._snapshot_regularly(), "snapshots")
-        self._spawn(self._renew_fence_regularly(), "renewal of the fence")
+        self._spawn(renew_regularly(self.fence, self.batch_producer), "renewal of the fence")
         self._spawn(self._check_topics_regularly(), "topic ids")
         if self._sentinel is not None:
             self._spawn(self._full_republication(self._sentinel).run(), "full republication")
@@ -316,39 +317,6 @@ class Worker:
         if n_rows is not None:
             self.rows.set_count(n_rows)
             self.erasures.request_removal()
-
-    async def _check_guardrail_and_report(self) -> None:
-        """Apply the guardrail and set the gauges, once per second."""
-        components, models = self.components, self.components.models
-        while True:
-            for name, size in models.memory().items():
-                self.metrics.model_bytes.labels(name).set(size)
-            self.metrics.model_items.set(len(models.index))
-            self.metrics.model_users.set(len(models.tracker))
-            self.metrics.purchase_outliers.set(models.outliers.flagged)
-            self.metrics.pending.items.set(components.queue.shared_lists.n_items)
-            components.flush_loop.report_pending()
-            self.metrics.table_users.set(self.rows.count)
-            self.app.monitor.copy_to_metrics()
-            components.prequential.report_catalog_coverage(len(models.index))
-            components.prequential.report_memory()
-            components.policies.apply_guardrail()
-            components.policies.report()
-            components.decay.report()
-            await asyncio.sleep(_REPORT_INTERVAL)
-
-    async def _renew_fence_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(_FENCE_RENEWAL_SECONDS)
-            try:
-                await self.fence.renew()
-                append_markers(self.batch_producer, self.fence)
-            except NotOwnedError:
-                # The next assignment has new epochs.
-                continue
-            except KafkaError as error:
-                # The epochs end after a day without a record, and after seven days without a request.
-                _LOG.warning("the producer epochs could not be renewed; next attempt in 12 hours: %r", error)
 
     def _on_event_logs(self, event_logs: EventLogs) -> None:
         known = self._incarnations.event_logs

@@ -1,14 +1,22 @@
 """The partitions that this worker owns, as its publisher sees them."""
 
+import asyncio
+import logging
 from collections.abc import Collection
 from functools import partial
+from typing import Final
+
+from aiokafka.errors import KafkaError
 
 from stream_app.kafka.batch_producer import BatchProducer, DeliveryError
 from stream_app.kafka.group_lease import GroupLease
-from stream_app.kafka.partition_fence import MARKER_KEY, PartitionFence
+from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError, PartitionFence
 from stream_app.metrics import OwnershipMetrics
 from stream_app.publishing.publisher import OwnershipUnconfirmedError
 from topics.catalog import DEAD_LETTERS, LISTS
+
+_LOG: Final = logging.getLogger(__name__)
+_RENEWAL_SECONDS: Final = 43_200.0
 
 
 def append_markers(producer: BatchProducer, fence: PartitionFence) -> dict[tuple[str, int], int]:
@@ -30,6 +38,21 @@ def append_markers(producer: BatchProducer, fence: PartitionFence) -> dict[tuple
                 topic, partition, MARKER_KEY, None, partial(offsets.__setitem__, (topic, partition))
             )
     return offsets
+
+
+async def renew_regularly(fence: PartitionFence, producer: BatchProducer) -> None:
+    """Renew the epochs of the owned partitions, and append markers, twice a day for ever."""
+    while True:
+        await asyncio.sleep(_RENEWAL_SECONDS)
+        try:
+            await fence.renew()
+            append_markers(producer, fence)
+        except NotOwnedError:
+            # The next assignment has new epochs.
+            continue
+        except KafkaError as error:
+            # The epochs end after a day without a record, and after seven days without a request.
+            _LOG.warning("the producer epochs could not be renewed; next attempt in 12 hours: %r", error)
 
 
 class WorkerOwnership:

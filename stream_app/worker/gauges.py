@@ -1,0 +1,40 @@
+"""The gauges of a worker, and the guardrail of its policies: what is done once per second."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from state.user_table import FaustUserRows
+from stream_app.metrics import Metrics
+from stream_app.worker.bootstrap import Components
+
+_INTERVAL: Final = 1.0
+
+
+async def report_regularly(
+    components: Components, rows: FaustUserRows, metrics: Metrics, copy_consumer_metrics: Callable[[], None]
+) -> None:
+    """Apply the guardrail and set the gauges for ever.
+
+    Parameters
+    ----------
+    copy_consumer_metrics
+        Sets the metrics that Faust's monitor has collected.
+    """
+    models = components.models
+    while True:
+        for name, size in models.memory().items():
+            metrics.model_bytes.labels(name).set(size)
+        metrics.model_items.set(len(models.index))
+        metrics.model_users.set(len(models.tracker))
+        metrics.purchase_outliers.set(models.outliers.flagged)
+        metrics.pending.items.set(components.queue.shared_lists.n_items)
+        components.flush_loop.report_pending()
+        metrics.table_users.set(rows.count)
+        copy_consumer_metrics()
+        components.prequential.report_catalog_coverage(len(models.index))
+        components.prequential.report_memory()
+        components.policies.apply_guardrail()
+        components.policies.report()
+        components.decay.report()
+        await asyncio.sleep(_INTERVAL)
