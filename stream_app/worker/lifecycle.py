@@ -14,6 +14,7 @@ from stream_app.client import Client, ClientUnavailableError
 from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
 from stream_app.metrics import Metrics
+from stream_app.publishing.redis_connection import is_forbidden
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.redis_sentinel import RedisSentinel
 from stream_app.settings import Settings, without_password
@@ -170,9 +171,13 @@ def check_redis(settings: Settings) -> None:
         with Client(settings.redis, timeout=2.0) as client:
             client.popular()
     except ClientUnavailableError as error:
+        if isinstance(error.__cause__, Exception) and is_forbidden(error.__cause__):
+            raise UserError(
+                f"Redis at {without_password(settings.redis)} refuses its user a command ({error}). Grant the rights "
+                "that docs/redis.md lists."
+            ) from None
         raise UserError(
-            f"No Redis can be read at {without_password(settings.redis)} ({error}). Start one, set HEADRACE_REDIS, "
-            "or grant its user the rights that docs/redis.md lists."
+            f"No Redis answers at {without_password(settings.redis)} ({error}). Start one, or set HEADRACE_REDIS."
         ) from None
     except ValueError as error:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None

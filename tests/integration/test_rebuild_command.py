@@ -87,7 +87,7 @@ def test_the_log_gives_the_models_of_the_worker_and_a_difference_is_found(
         assert f"folded {log.n_accepted:,} interactions" in output
 
         store = folder_store(environment.data_dir() / "models")
-        settings = load_settings(models=MODELS)
+        settings = load_settings(models=MODELS, policies=FUSED_ORDER)
         loaded = load_models(partial(make_models, settings.ranking_config), store)
         loaded.models.learn(
             Interaction(Source.CLICK, 99, 0, loaded.models.newest, "eve", Kind.VIEW, (Line("0"),))

@@ -49,7 +49,7 @@ def test_a_worker_without_redis_ends_before_it_locks_its_folder(
         # Bound and not listening: a connection is refused.
         closed.bind(("127.0.0.1", 0))
         redis = f"redis://127.0.0.1:{closed.getsockname()[1]}"
-        with pytest.raises(UserError, match=r"No Redis can be read at .*HEADRACE_REDIS"):
+        with pytest.raises(UserError, match=r"No Redis answers at .*HEADRACE_REDIS"):
             worker.run_worker(load_settings(data_dir=tmp_path / "worker", redis=redis, metrics_port=0))
     # A supervisor may start it again at once.
     lock_data_dir(tmp_path / "worker").close()
