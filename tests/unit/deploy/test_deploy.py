@@ -19,6 +19,7 @@ from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.lifecycle import serve_metrics
+from stream_app.worker.process import STOP_SECONDS
 from tests.support import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -300,3 +301,9 @@ def test_the_image_installs_a_subset_of_the_pins_with_all_their_hashes() -> None
 def test_a_dependency_without_a_pin_is_named() -> None:
     with pytest.raises(LookupError, match="does not pin nosuchpackage; run `make lock`"):
         runtime_requirements()["selection"]("a==1 \\\n    --hash=sha256:00\n", ["a", "nosuchpackage"])
+
+
+def test_a_container_may_stop_for_as_long_as_the_worker_takes() -> None:
+    assert WORKERS
+    for worker in WORKERS.values():
+        assert int(str(worker["stop_grace_period"]).removesuffix("s")) > STOP_SECONDS
