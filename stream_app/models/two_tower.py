@@ -47,7 +47,6 @@ class _Serving(NamedTuple):
     scratch: EncoderScratch
     users: NDArray[np.float32]  # shape (heads, factors): the vectors of the user that was encoded last
     order: Items  # shape (clusters,)
-    found_rows: Items  # shape (rows,)
     found_scores: Scores  # shape (rows,)
     found_items: Items  # shape (rows,)
 
@@ -57,15 +56,44 @@ class EncodedUser(NamedTuple):
 
     Attributes
     ----------
-    items : ndarray of int32, shape (n,)
-        The interactions that were read, oldest first.
+    items, rows : ndarray of int32, shape (n,)
+        The items of the interactions that were read, oldest first, and the rows of their vectors.
+    n_found
+        Number of items near the user.
     log_partition
         Logarithm of the sum of exp(logit) over the items near the user; the others add next to nothing.
     """
 
     context: Context
     items: Items
+    rows: Items
+    n_found: int
     log_partition: float
+
+
+class FeatureInputs(NamedTuple):
+    """What the features of items are computed from.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, shape (m, factors)
+    rows : ndarray of int32, shape (n,)
+        Vector of each item; below 0 for none.
+    user : ndarray of float32, shape (factors,)
+    newest
+        Row of the newest interaction.
+    scale
+        Factor of the cosines.
+    log_partition
+        As in `EncodedUser`.
+    """
+
+    vectors: NDArray[np.float32]
+    rows: Items
+    user: NDArray[np.float32]
+    newest: int
+    scale: np.float32
+    log_partition: np.float32
 
 
 class TwoTower(Model):
@@ -143,9 +171,11 @@ class TwoTower(Model):
             return None
         gaps, kinds = gap_buckets(times, s.shape.n_gaps), np.zeros(len(rows), np.int32)
         kernels.encode(s.clusters.vectors, rows, kinds, gaps, plain(s.weights), plain(s.scratch), s.users)
-        n = self._search(s)
-        self._encoded = EncodedUser(context, items, self._log_partition(s, n))
-        self._n_found = n
+        n_found = self._search(s)
+        scale = float(s.weights.scale[Head.VIEW])
+        # scores are exp(logit - scale)
+        log_partition = math.log(max(float(s.found_scores[:n_found].sum()), _MIN_SCORE)) + scale
+        self._encoded = EncodedUser(context, items, rows, n_found, log_partition)
         return self._encoded
 
     def _search(self, s: _Serving) -> int:
@@ -161,24 +191,18 @@ class TwoTower(Model):
                 user,
                 s.weights.scale[Head.VIEW],
                 order,
-                s.found_rows,
                 s.found_items,
                 s.found_scores,
             )
         )
-
-    def _log_partition(self, s: _Serving, n: int) -> float:
-        # scores are exp(logit - scale)
-        return math.log(max(float(s.found_scores[:n].sum()), _MIN_SCORE)) + float(s.weights.scale[Head.VIEW])
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items nearest to the user; the evidence is the interaction that was attended to most."""
         encoded, s = self.encode(context), self._serving
         if encoded is None or s is None:
             return EMPTY_CANDIDATES
-        n = self._n_found
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        size = top_k(s.found_items, s.found_scores, n, self._index.hashes, k, items, scores)
+        size = top_k(s.found_items, s.found_scores, encoded.n_found, self._index.hashes, k, items, scores)
         attended = int(encoded.items[int(np.argmax(s.scratch.attention[: len(encoded.items)]))])
         return Candidates(items[:size], scores[:size], np.full(size, attended, np.int32))
 
@@ -198,31 +222,18 @@ class TwoTower(Model):
         # a vector of length 1 has no cosine of exactly 0 with another
         return np.where(out != 0.0, scores, np.float32(0.0)).astype(np.float32)
 
-    def write_features(self, context: Context, items: Items, first: int, out: NDArray[np.float32]) -> None:
-        """Write the columns of `stream_app.ranking.kernels.feature_table.TwoTowerFeature`; 0 without a vector.
-
-        Parameters
-        ----------
-        items : ndarray of int32, shape (n,)
-        first
-            Column of the first feature.
-        out : ndarray of float32, shape (n, features)
-        """
-        end = first + kernels.N_FEATURES
-        out[:, first:end] = 0.0
-        encoded = self.encode(context)
-        if encoded is None or (s := self._serving) is None:
-            return
-        newest = int(_rows_of(s, encoded.items[-1:])[0])
-        kernels.write_features(
+    def feature_inputs(self, context: Context, items: Items) -> FeatureInputs | None:
+        """What the features of items, shape (n,), are computed from; None for an unknown user, or without weights."""
+        encoded, s = self.encode(context), self._serving
+        if encoded is None or s is None:
+            return None
+        return FeatureInputs(
             s.clusters.vectors,
             _rows_of(s, items),
-            s.users,
-            s.weights.scale,
-            newest,
+            s.users[Head.VIEW],
+            int(encoded.rows[-1]),
+            s.weights.scale[Head.VIEW],
             np.float32(encoded.log_partition),
-            first,
-            out,
         )
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
@@ -241,8 +252,8 @@ class TwoTower(Model):
         """Bytes held, to within a few percent."""
         if (s := self._serving) is None:
             return 0
-        arrays = (*s.weights, *s.clusters, *s.scratch, *s[4:5], *s[6:])
-        return sum(array.nbytes for array in arrays)
+        scratch = (*s.scratch, s.users, s.order, s.found_scores, s.found_items)
+        return sum(array.nbytes for array in (*s.weights, *s.clusters, s.row_of, *scratch))
 
     def _get_state(self) -> State:
         # The weights are in the store of the trainer; a worker loads the announced ones.
@@ -286,7 +297,6 @@ def _serving(trained: TrainedWeights, version: str, grouping: Grouping, index: I
         ),
         np.zeros((len(Head), d), np.float32),
         np.arange(len(grouping.centroids), dtype=np.int32),
-        np.zeros(n, np.int32),
         np.zeros(n, np.float32),
         np.zeros(n, np.int32),
     )

@@ -171,7 +171,6 @@ def search_clusters(
     user: Array,
     scale: np.float32,
     order: Items,
-    out_rows: Items,
     out_items: Items,
     out_scores: Scores,
 ) -> int:
@@ -181,8 +180,8 @@ def search_clusters(
     ----------
     order : ndarray of int32, shape (m,)
         The clusters that are searched.
-    out_rows, out_items, out_scores : ndarray, shape (n,)
-        Receive rows, items and scores; at least as long as the searched clusters are large.
+    out_items, out_scores : ndarray, shape (n,)
+        Receive items and scores; at least as long as the searched clusters are large.
     """
     c = Clusters(*clusters)
     n = 0
@@ -193,73 +192,7 @@ def search_clusters(
             total = np.float32(0.0)
             for i in range(len(user)):
                 total += c.vectors[row, i] * user[i]
-            out_rows[n] = row
             out_items[n] = c.items[row]
             out_scores[n] = math.exp((total - np.float32(1.0)) * scale)
             n += 1
     return n
-
-
-N_FEATURES = 7
-"""Columns that `write_features` writes."""
-
-
-@jit(fastmath=FUNCTIONS)
-def write_features(
-    vectors: Array,
-    rows: Items,
-    users: Array,
-    scale: Array,
-    newest: int,
-    log_partition: np.float32,
-    first: int,
-    out: Array,
-) -> None:
-    """Write the features of items in the order of `ranking.kernels.feature_table.TwoTowerFeature`.
-
-    The columns must be 0 before.
-
-    Parameters
-    ----------
-    rows : ndarray of int32, shape (n,)
-        Vector of each item; below 0 for none.
-    users : ndarray of float32, shape (heads, factors)
-    newest
-        Row of the newest interaction.
-    """
-    largest = np.float32(-2.0)
-    for at in range(len(rows)):
-        if rows[at] < 0:
-            continue
-        total, near = np.float32(0.0), np.float32(0.0)
-        for i in range(users.shape[1]):
-            value = vectors[rows[at], i]
-            total += value * users[0, i]
-            near += value * vectors[newest, i]
-        out[at, first] = total
-        out[at, first + 3] = np.float32(0.5) + np.float32(0.5) * near
-        largest = max(largest, total)
-    confidence = math.exp(min(np.float32(0.0), largest * scale[0] - log_partition))
-    for at in range(len(rows)):
-        if rows[at] < 0:
-            continue
-        cosine = out[at, first]
-        larger = 0
-        for other in range(len(rows)):
-            larger += rows[other] >= 0 and out[other, first] > cosine
-        out[at, first + 5] = larger
-    for at in range(len(rows)):
-        out[at, first + 6] = confidence
-        if rows[at] < 0:
-            continue
-        cosine = out[at, first]
-        log_probability = min(np.float32(0.0), cosine * scale[0] - log_partition)
-        out[at, first] = np.float32(0.5) + np.float32(0.5) * cosine
-        out[at, first + 1] = math.sqrt(math.exp(log_probability))
-        out[at, first + 2] = max(np.float32(0.0), np.float32(1.0) + log_probability / np.float32(16.0))
-        out[at, first + 4] = max(
-            np.float32(0.0), np.float32(1.0) - (largest - cosine) * scale[0] / np.float32(12.0)
-        )
-        out[at, first + 5] = np.float32(1.0) - min(
-            np.float32(1.0), np.float32(math.log(1.0 + out[at, first + 5]) / 6.0)
-        )

@@ -39,7 +39,11 @@ from stream_app.ranking.kernels.feature_table import (
     VectorFeature,
 )
 from stream_app.ranking.kernels.session_features import SessionQuery, write_session_features
-from stream_app.ranking.kernels.source_features import write_proposal_features, write_vector_features
+from stream_app.ranking.kernels.source_features import (
+    write_proposal_features,
+    write_two_tower_features,
+    write_vector_features,
+)
 
 Matrix = NDArray[np.float32]
 
@@ -162,7 +166,15 @@ def _write_vectors(sources: FeatureSources, candidates: CandidateBatch, out: Mat
 
 def _write_two_tower(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
     if sources.two_tower is not None:
-        sources.two_tower.write_features(candidates.context, candidates.items, first, out)
+        write_two_tower(sources.two_tower, candidates.context, candidates.items, first, out)
+
+
+def write_two_tower(model: TwoTower, context: Context, items: Items, first: int, out: Matrix) -> None:
+    """Write the columns of `TwoTowerFeature` from column `first` on; 0 for an item without a vector."""
+    out[:, first : first + len(TwoTowerFeature)] = 0.0
+    inputs = model.feature_inputs(context, items)
+    if inputs is not None:
+        write_two_tower_features(*inputs, first, out)
 
 
 def _write_proposals(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:

@@ -1,10 +1,12 @@
-"""The features of `VectorFeature` and of `ProposalFeature`."""
+"""The features of `VectorFeature`, of `TwoTowerFeature` and of `ProposalFeature`."""
+
+import math
 
 import numpy as np
 
 from stream_app.models.array_types import Items, Matrix, Rows, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.ranking.kernels.feature_table import ProposalFeature, VectorFeature
+from stream_app.ranking.kernels.feature_table import ProposalFeature, TwoTowerFeature, VectorFeature
 from stream_app.ranking.kernels.scaling import clip_unit, count_larger, log_count
 
 _MIN_SCORE = 1e-30
@@ -88,3 +90,59 @@ def write_vector_features(
             np.float32(1.0) - np.float32(2.0) * (largest - session_cosines[row]), np.float32(0.0)
         )
         target[VectorFeature.RANK] = log_count(ranks[row], 9.0)
+
+
+@jit(fastmath=FUNCTIONS)
+def write_two_tower_features(
+    vectors: Matrix,
+    rows: Rows,
+    user: Scores,
+    newest: int,
+    scale: np.float32,
+    log_partition: np.float32,
+    first: int,
+    out: Matrix,
+) -> None:
+    """Write the columns of `TwoTowerFeature`.
+
+    Parameters
+    ----------
+    vectors, rows, user, newest, scale, log_partition
+        As in `stream_app.models.two_tower.FeatureInputs`.
+    first
+        Column of the first feature.
+    out : ndarray of float32, shape (n, features)
+        Receives the features; 0 before, and where an item has no vector.
+    """
+    half, one, largest = np.float32(0.5), np.float32(1.0), np.float32(-2.0)
+    cosines = np.full(len(rows), np.float32(-np.inf), np.float32)
+    for at in range(len(rows)):
+        if rows[at] < 0:
+            continue
+        total, near = np.float32(0.0), np.float32(0.0)
+        for i in range(len(user)):
+            value = vectors[rows[at], i]
+            total += value * user[i]
+            near += value * vectors[newest, i]
+        cosines[at] = total
+        out[at, first + TwoTowerFeature.WITH_NEWEST] = half + half * near
+        largest = max(largest, total)
+    confidence = math.exp(min(np.float32(0.0), largest * scale - log_partition))
+    ranks = np.empty(len(rows), np.float32)
+    count_larger(cosines, len(rows), ranks)
+    for at in range(len(rows)):
+        target = out[at, first:]
+        target[TwoTowerFeature.CONFIDENCE] = confidence
+        if rows[at] < 0:
+            continue
+        cosine = cosines[at]
+        log_probability = min(np.float32(0.0), cosine * scale - log_partition)
+        target[TwoTowerFeature.COSINE] = half + half * cosine
+        target[TwoTowerFeature.PROBABILITY] = math.sqrt(math.exp(log_probability))
+        target[TwoTowerFeature.LOG_PROBABILITY] = max(
+            np.float32(0.0), one + log_probability / np.float32(16.0)
+        )
+        target[TwoTowerFeature.OF_MAX] = max(
+            np.float32(0.0), one - (largest - cosine) * scale / np.float32(12.0)
+        )
+        target[TwoTowerFeature.RANK] = one - min(one, np.float32(math.log(1.0 + ranks[at]) / 6.0))

@@ -11,6 +11,7 @@ from stream_app.models.item_clusters import Grouping, group_vectors
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.two_tower import TwoTower
 from stream_app.models.two_tower_network import Head, NetworkShape, TrainedWeights, first_parameters
+from stream_app.ranking.fusion.feature_blocks import write_two_tower
 from stream_app.ranking.kernels.feature_table import TwoTowerFeature
 from tests.support.two_tower_builders import context_of
 
@@ -83,7 +84,7 @@ def test_features_are_from_0_to_1_and_0_for_items_without_a_vector() -> None:
     unknown = model.index.index("new", 0.0)
     items = np.array([3, unknown, 8, 40, NO_ITEM], np.int32)
     out = np.full((5, len(TwoTowerFeature) + 2), 9.0, np.float32)
-    model.write_features(context_of(model, "i3", "i8"), items, 1, out)
+    write_two_tower(model, context_of(model, "i3", "i8"), items, 1, out)
     features = out[:, 1:-1]
     assert (out[:, [0, -1]] == 9.0).all()
     assert features.min() >= 0.0
@@ -101,7 +102,7 @@ def test_probabilities_over_all_items_sum_to_1() -> None:
     model = model_with(random_weights(300))
     items = np.arange(300, dtype=np.int32)
     out = np.zeros((300, len(TwoTowerFeature)), np.float32)
-    model.write_features(context_of(model, "i3", "i8"), items, 0, out)
+    write_two_tower(model, context_of(model, "i3", "i8"), items, 0, out)
     assert (out[:, TwoTowerFeature.PROBABILITY] ** 2).sum() == pytest.approx(1.0, abs=1e-3)
 
 
@@ -114,7 +115,7 @@ def test_without_weights_or_known_items_nothing_is_proposed() -> None:
         assert len(model.candidates(context, 5).items) == 0
         assert not model.score(context, np.arange(3, dtype=np.int32)).any()
     out = np.ones((2, len(TwoTowerFeature)), np.float32)
-    model.write_features(context_of(model, "unknown"), np.array([1, 2], np.int32), 0, out)
+    write_two_tower(model, context_of(model, "unknown"), np.array([1, 2], np.int32), 0, out)
     assert not out.any()
 
 
