@@ -168,11 +168,6 @@ class SequenceBuffer:
             for at in self._rng.integers(len(part), size=count).tolist():
                 yield part[at]
 
-    def shuffled(self) -> Iterator[Sequence]:
-        """All sequences of the reservoir in a random order."""
-        for at in self._rng.permutation(len(self._reservoir)).tolist():
-            yield self._reservoir[at]
-
     def forget_user(self, user_hash: int) -> None:
         """Drop the sequences of a user."""
         self._open.pop(user_hash, None)

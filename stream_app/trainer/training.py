@@ -73,7 +73,6 @@ class TwoTowerTraining:
         self.n_interactions = 0
         self.n_steps = 0
         self.n_predictions = 0
-        self.item_rate, self.dense_rate = config.item_rate, config.dense_rate
         self._packer = Packer(config.rows, shape.context_length, shape.n_gaps)
         self._negatives = NegativeSampler(config.negatives, config.seed)
         self._rng = np.random.default_rng(config.seed)
@@ -120,16 +119,12 @@ class TwoTowerTraining:
     def _first_vectors(self, n: int) -> NDArray[np.float32]:
         return self._rng.normal(0.0, _FIRST_VECTOR_SIZE, (n, self.shape.n_factors)).astype(np.float32)
 
-    def step(self, *, replay_only: bool = False) -> float:
+    def step(self) -> float:
         """Learn the new interactions and replayed ones; return the mean loss, NaN without a prediction."""
         self._packer.clear()
-        if not replay_only:
-            self._packer.fill(self.buffer.pop_new())
+        self._packer.fill(self.buffer.pop_new())
         # sequences have a few tokens each: more than enough are drawn to fill the rows
         self._packer.fill(self.buffer.sample(self.config.rows * self.shape.context_length))
-        return self._learn()
-
-    def _learn(self) -> float:
         tokens = self._packer.tokens
         if not self._packer.n_predictions:
             return float("nan")
@@ -167,7 +162,7 @@ class TwoTowerTraining:
             ),
             batch,
             key,
-            Rates(self.item_rate, self.dense_rate),
+            Rates(self.config.item_rate, self.config.dense_rate),
         )
         self.vectors[used] = np.asarray(vectors)[:n]
         self._first[used] = np.asarray(moments.first)[:n]
@@ -176,18 +171,6 @@ class TwoTowerTraining:
         self.n_steps += 1
         self.n_predictions += self._packer.n_predictions
         return float(loss)
-
-    def epoch(self) -> list[float]:
-        """Learn all sequences of the buffer once, in a random order."""
-        losses = []
-        self._packer.clear()
-        for sequence in self.buffer.shuffled():
-            if not self._packer.add(sequence):
-                losses.append(self._learn())
-                self._packer.clear()
-                self._packer.add(sequence)
-        losses.append(self._learn())
-        return losses
 
     def weights(self) -> TrainedWeights:
         """A copy of what was learned."""

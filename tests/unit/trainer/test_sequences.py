@@ -23,9 +23,9 @@ def test_sequences_are_closed_by_inactivity_and_by_their_length() -> None:
     for at in range(7):
         buffer.add(1, at, 0, 60.0 * at)
     buffer.add(2, 9, 0, 60.0 * 7)
-    assert [each.items.tolist() for each in buffer.shuffled()] == [[0, 1, 2, 3, 4]]
+    assert [each.items.tolist() for each in buffer._reservoir] == [[0, 1, 2, 3, 4]]
     buffer.add(3, 9, 0, 2 * HOUR)
-    closed = sorted(each.items.tolist() for each in buffer.shuffled())
+    closed = sorted(each.items.tolist() for each in buffer._reservoir)
     # a single interaction is no sequence
     assert closed == [[0, 1, 2, 3, 4], [3, 4, 5, 6]]
 
@@ -60,7 +60,7 @@ def test_an_evicted_item_is_neither_read_nor_predicted() -> None:
         buffer.add(1, at, 0, 60.0 * at)
     buffer.add(2, 9, 0, 3 * HOUR)
     buffer.forget_items([2])
-    [sequence] = buffer.shuffled()
+    [sequence] = buffer._reservoir
     assert sequence.items.tolist() == [0, 1, NO_ROW, 3]
     packer = Packer(rows=1, length=8, n_gaps=12)
     assert packer.add(sequence)

@@ -6,7 +6,7 @@ import pytest
 
 from stream_app.models.two_tower_network import Head, gap_buckets
 from stream_app.trainer.loss import Batch, encode, normalized
-from stream_app.trainer.training import TwoTowerTraining
+from stream_app.trainer.training import TrainingConfig, TwoTowerTraining
 from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
 from tests.support.two_tower_builders import context_of
 from topics.records import Kind
@@ -95,7 +95,7 @@ def test_a_purchase_is_predicted_by_a_head_of_its_own() -> None:
 
 
 def test_a_full_index_evicts_items_and_goes_on() -> None:
-    config = CONFIG.__class__(rows=4, negatives=8, new_interactions=16, max_items=20)
+    config = TrainingConfig(rows=4, negatives=8, new_interactions=16, max_items=20)
     training = TwoTowerTraining(SHAPE, config)
     for n in range(400):
         training.add(f"u{n // 4}", f"i{n // 3}", Kind.VIEW, 60.0 * n)
@@ -109,9 +109,9 @@ def test_a_full_index_evicts_items_and_goes_on() -> None:
 
 def test_a_forgotten_user_is_in_no_sequence() -> None:
     shop = TrainedShop(50)
-    sequences = [each.user_hash for each in shop.training.buffer.shuffled()]
+    sequences = [each.user_hash for each in shop.training.buffer._reservoir]
     assert len(sequences) == 49
     for user in range(50):
         shop.training.forget_user(f"user {user}")
-    assert list(shop.training.buffer.shuffled()) == []
+    assert shop.training.buffer._reservoir == []
     assert np.isnan(shop.training.step())
