@@ -1,4 +1,4 @@
-"""Import of the packages of the extras ``headrace[text]`` and ``headrace[onnx]``."""
+"""Import of the packages of the extras, such as ``headrace[text]``, when they are needed."""
 
 from importlib import import_module
 from typing import Any

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import typer
@@ -14,6 +13,7 @@ from stream_app.models.model_sources import find_source
 from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.two_tower import TwoTower
+from stream_app.optional_packages import import_package
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker
@@ -84,13 +84,8 @@ def add_trainer(models: ModelSet, settings: Settings) -> None:
         If JAX is not installed.
     """
     [model] = [each for each in models.models if isinstance(each, TwoTower)]
-    try:
-        in_process = import_module("stream_app.trainer.in_process")
-        training = import_module("stream_app.trainer.training")
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--neural needs the package {error.name}, which is not installed: pip install 'headrace[neural]'."
-        ) from None
+    in_process = import_package("stream_app.trainer.in_process", "neural", "--neural")
+    training = import_package("stream_app.trainer.training", "neural", "--neural")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
     models.learners.append(in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config)))
 
