@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from stream_app.experiment.assignment import Assignment
 from topics.records import GUARDRAIL, PolicyAssignment
 
 _decoder: Final = msgspec.json.Decoder(PolicyAssignment)
+_RecordT = TypeVar("_RecordT")
 
 OPERATOR_KEY: Final = b"assignment"
 """Record key of an operator's assignment."""
@@ -106,6 +107,20 @@ class ControlState(NamedTuple):
         return self._replace(operator=assignment)
 
 
+def decode_control_record(decoder: msgspec.json.Decoder[_RecordT], value: bytes) -> _RecordT:
+    """Decode a record of the topic ``control``.
+
+    Raises
+    ------
+    ValueError
+        If the JSON, or a value in it, is invalid.
+    """
+    try:
+        return decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
 def parse_assignment(value: bytes) -> PolicyAssignment:
     """Decode and validate a record.
 
@@ -120,10 +135,7 @@ def parse_assignment(value: bytes) -> PolicyAssignment:
     Traceback (most recent call last):
     ValueError: one policy at least needs a weight above 0
     """
-    try:
-        assignment = _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+    assignment = decode_control_record(_decoder, value)
     if assignment.weights:
         Assignment(assignment.weights)
     return assignment

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from stream_app.experiment.control import decode_control_record
 from stream_app.models.decay_clock import DecaySchedule
 
 DECAY_KEY: Final = b"decay"
@@ -46,7 +47,4 @@ def parse_decay_record(value: bytes) -> DecayRecord:
     Traceback (most recent call last):
     ValueError: a decay schedule has an impossible period: ...
     """
-    try:
-        return _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+    return decode_control_record(_decoder, value)
