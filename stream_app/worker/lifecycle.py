@@ -2,7 +2,6 @@
 
 import fcntl
 import logging
-import os
 import re
 import warnings
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import IO, Final
 
 from prometheus_client import start_http_server
 
+from state.snapshots.files import FolderFiles
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
@@ -131,7 +131,7 @@ def topic_incarnations(settings: Settings) -> TopicIncarnations:
             "folder away to start with the rows of the new topic."
         )
     if current != known:
-        _remember_id(remembered, current)
+        FolderFiles(settings.data_dir).write(remembered.name, current.encode())
     event_ids = {each.name: topic_ids.get(each.name, "") for each in USER_EVENTS}
     return TopicIncarnations(topic_ids, resolve_event_logs(settings.broker, event_ids))
 
@@ -147,16 +147,6 @@ def _remembered_id(path: Path) -> str:
             _LOG.warning("ignoring damaged file %s: it has no id of a topic", path)
         return ""
     return content.decode()
-
-
-def _remember_id(path: Path, topic_id: str) -> None:
-    """Write the id of a topic, so that a crash leaves the old file or the new one."""
-    unfinished = path.with_name(f"{path.name}.new")
-    with unfinished.open("wb") as file:
-        file.write(topic_id.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def check_redis(settings: Settings) -> None:

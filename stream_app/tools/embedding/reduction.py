@@ -1,13 +1,14 @@
 """Vectors of an encoder centered and shortened for a catalog: the main directions in which its items differ."""
 
-import os
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from state.snapshots.files import FolderFiles
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
 
@@ -91,13 +92,10 @@ class Reduction:
         UserError
             If it cannot be written.
         """
-        unfinished = path.with_name(f"{path.name}.unfinished")
+        content = BytesIO()
+        np.savez(content, mean=self.mean, directions=self.directions, fitted_to=self.fitted_to)
         try:
-            with unfinished.open("wb") as stream:
-                np.savez(stream, mean=self.mean, directions=self.directions, fitted_to=self.fitted_to)
-                stream.flush()
-                os.fsync(stream.fileno())
-            unfinished.replace(path)
+            FolderFiles(path.parent).write(path.name, content.getvalue())
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
 
