@@ -229,15 +229,16 @@ class LivePolicies(Restorable):
 
     def _learn_impressions(self, reward: Reward, seen: Items, *, has_features: bool) -> None:
         counted = self._repeated_reactions.counted_impressions(reward, seen)
-        positions = np.array(reward.seen_positions, np.int32)
+        positions = np.array(reward.seen_positions, np.int32)[counted]
         if has_features:
-            self._item_rates.observe_impressions(seen[counted], positions[counted], reward.ts)
+            self._item_rates.observe_impressions(seen[counted], positions, reward.ts)
         rows = _unpack_features(reward.seen_features)
         if rows is not None and len(rows) == len(seen):
             # an item has a hash even if it is unknown here
-            keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)
+            keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)[counted]
+            rows = rows[counted]
             for policy in self._learners:
-                policy.observe_impressions(rows[counted], positions[counted], reward.ts, keys[counted])
+                policy.observe_impressions(rows, positions, reward.ts, keys)
 
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""

@@ -28,9 +28,8 @@ class DailyQuota:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._counts: dict[
-            int, tuple[int, int]
-        ] = {}  # day and number of observations, by the hash of the user
+        # day and number of observations, by the hash of the user
+        self._counts: dict[int, tuple[int, int]] = {}
 
     def allows(self, user: str, ts: float) -> bool:
         """Whether a further observation may be learned, which is counted then; `ts` is the event time in seconds."""
