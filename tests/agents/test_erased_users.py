@@ -52,6 +52,14 @@ async def click_and_erase(erasing: ErasingWorker, agent: Any, *users: str) -> di
     return clicks
 
 
+async def erase_and_sweep(erasing: ErasingWorker) -> None:
+    """Clicks of Ann and Bob, the erasure of Ann, and the sweep after it."""
+    async with erasing.worker.agent("users") as agent:
+        await click_and_erase(erasing, agent, ANN, BOB)
+        await erasing.settle()
+    await erasing.sweep.check(time.time() + erasing.config.interval + 60)
+
+
 async def test_an_erased_user_is_stored_under_the_hash_of_the_id_alone(erasing: ErasingWorker) -> None:
     async with erasing.worker.agent("users") as agent:
         await click_and_erase(erasing, agent, ANN, BOB)
@@ -399,10 +407,7 @@ async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt
     erasing: ErasingWorker,
 ) -> None:
     worker = erasing.worker
-    async with worker.agent("users") as agent:
-        await click_and_erase(erasing, agent, ANN, BOB)
-        await erasing.settle()
-    await erasing.sweep.check(time.time() + erasing.config.interval + 60)
+    await erase_and_sweep(erasing)
     [receipt] = [
         value for topic, _, _, value in worker.producer.sent if topic == ERASURE_RECEIPTS.name and value
     ]
@@ -431,11 +436,7 @@ async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt
 async def test_a_snapshot_without_the_id_of_an_erased_user_loses_the_texts_of_single_users(
     erasing: ErasingWorker,
 ) -> None:
-    worker = erasing.worker
-    async with worker.agent("users") as agent:
-        await click_and_erase(erasing, agent, ANN, BOB)
-        await erasing.settle()
-    await erasing.sweep.check(time.time() + erasing.config.interval + 60)
+    await erase_and_sweep(erasing)
     receipts = erasing.log()
     models = ModelSet(["search", "item_to_item"], max_users=2)
     offset = 0
