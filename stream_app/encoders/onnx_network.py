@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.encoders.fingerprint import fingerprint
+from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
-from stream_app.optional_packages import import_package
 
 _ERRORS_ONLY: Final = 3  # severity of ONNX Runtime's own log lines
 _TYPES: Final = {

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.encoders.optional_packages import import_package
 from stream_app.models.array_types import Matrix
-from stream_app.optional_packages import import_package
 
 MAX_PIXELS: Final = 64_000_000
 """A larger picture is rejected before it is decoded, so that a small file cannot fill the memory."""

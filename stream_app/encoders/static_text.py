@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.encoders.fingerprint import fingerprint
+from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
 from stream_app.models.item_content import unit_vector
-from stream_app.optional_packages import import_package
 
 MAX_TOKENS: Final = 512
 """Word pieces of a text that are used."""

@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from stream_app.encoders.fingerprint import fingerprint
+from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
 from stream_app.models.item_content import unit_vector
-from stream_app.optional_packages import import_package
 
 _DIMENSIONS: Final = 512
 

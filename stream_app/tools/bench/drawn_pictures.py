@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from stream_app.optional_packages import import_package
+from stream_app.encoders.optional_packages import import_package
 
 SIDE: Final = 160
 """Height and width in pixels."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_sources import find_source
 from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.two_tower import TwoTower
-from stream_app.optional_packages import import_package
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
-from stream_app.optional_packages import import_package
 from stream_app.tools.cli.embed import EmbeddingField
 from stream_app.tools.embedding.catalog_file import catalog_entries
 from topics.events import CatalogItem

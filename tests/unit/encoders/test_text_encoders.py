@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from stream_app import optional_packages
+from stream_app.encoders import optional_packages
 from stream_app.encoders.onnx_text import OnnxTextEncoder
 from stream_app.encoders.text_encoders import PACKAGED_ENCODERS, open_text_encoder
 from stream_app.errors import UserError
