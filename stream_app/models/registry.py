@@ -47,7 +47,7 @@ MODELS: dict[str, type[Model]] = {
 """Every model that learns in the worker, by its name."""
 
 TRAINED_MODELS: dict[str, type[Model]] = {TwoTower.name: TwoTower}
-"""The models that a trainer learns (`stream_app.trainer`), by their names."""
+"""The models that a trainer learns (`stream_app.training`), by their names."""
 
 
 SETTING: Final = "HEADRACE_MODEL_PARAMETERS"

@@ -106,7 +106,7 @@ class TwoTower(Model):
     next interaction :math:`u_c = h + H_c h`, scaled to length 1. The probability that item i is next is proportional
     to :math:`\exp(\sigma_c \, u_c \cdot x_i)`.
 
-    A worker learns nothing: a trainer learns from the same log (`stream_app.trainer`), and `adopt` replaces the
+    A worker learns nothing: a trainer learns from the same log (`stream_app.training`), and `adopt` replaces the
     weights between two batches. Without weights the model proposes nothing.
 
     Parameters

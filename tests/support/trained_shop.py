@@ -7,7 +7,7 @@ import numpy as np
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.two_tower import TwoTower
 from stream_app.models.two_tower_network import NetworkShape
-from stream_app.trainer.training import TrainingConfig, TwoTowerTraining
+from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining
 from topics.records import Kind
 
 N_ITEMS = 60

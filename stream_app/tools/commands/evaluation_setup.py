@@ -84,8 +84,8 @@ def add_trainer(models: ModelSet, settings: Settings) -> None:
         If JAX is not installed.
     """
     [model] = [each for each in models.models if isinstance(each, TwoTower)]
-    in_process = import_package("stream_app.trainer.in_process", "neural", "--neural")
-    training = import_package("stream_app.trainer.training", "neural", "--neural")
+    in_process = import_package("stream_app.training.in_process", "neural", "--neural")
+    training = import_package("stream_app.training.two_tower_training", "neural", "--neural")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
     models.learners.append(in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config)))
 

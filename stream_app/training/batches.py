@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.two_tower_network import gap_buckets
-from stream_app.trainer.sequences import NO_ROW, Sequence
+from stream_app.training.sequences import NO_ROW, Sequence
 
 Ints = NDArray[np.int32]
 

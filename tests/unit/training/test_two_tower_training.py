@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from stream_app.models.two_tower_network import Head, gap_buckets
-from stream_app.trainer.loss import Batch, encode, normalized
-from stream_app.trainer.training import TrainingConfig, TwoTowerTraining
+from stream_app.training.loss import Batch, encode, normalized
+from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining
 from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
 from tests.support.two_tower_builders import context_of
 from topics.records import Kind

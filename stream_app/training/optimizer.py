@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stream_app.trainer.loss import Batch, Params
+from stream_app.training.loss import Batch, Params
 
 BETAS: Final = (0.9, 0.98)
 _EPSILON: Final = 1e-8

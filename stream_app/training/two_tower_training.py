@@ -17,11 +17,11 @@ from stream_app.models.two_tower_network import (
     TrainedWeights,
     first_parameters,
 )
-from stream_app.trainer.batches import Packer
-from stream_app.trainer.loss import Batch, sampled_softmax
-from stream_app.trainer.negatives import NegativeSampler
-from stream_app.trainer.optimizer import DENSE, Rates, RowMoments, train_step
-from stream_app.trainer.sequences import SequenceBuffer
+from stream_app.training.batches import Packer
+from stream_app.training.loss import Batch, sampled_softmax
+from stream_app.training.negatives import NegativeSampler
+from stream_app.training.optimizer import DENSE, Rates, RowMoments, train_step
+from stream_app.training.sequences import SequenceBuffer
 from topics.records import Kind
 
 _FIRST_VECTOR_SIZE: Final = 0.05

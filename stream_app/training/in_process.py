@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from stream_app.models.base import Items
 from stream_app.models.model_state import State
 from stream_app.models.two_tower import TwoTower
-from stream_app.trainer.training import TwoTowerTraining
+from stream_app.training.two_tower_training import TwoTowerTraining
 from topics.records import Interaction
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stream_app.trainer.batches import Packer
-from stream_app.trainer.sequences import NO_ROW, Sequence, SequenceBuffer
+from stream_app.training.batches import Packer
+from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer
 
 HOUR = 3_600.0
 
