@@ -11,6 +11,7 @@ from topics.records import (
     DeadLetter,
     ErasureReceipt,
     Interaction,
+    ModelAnnouncement,
     PolicyAssignment,
     RecommendationList,
     Reward,
@@ -200,6 +201,15 @@ CONTROL: Final = TopicSpec(
     # Policy metrics restart when the assignment changes: assignments and rewards need timestamps of one clock.
     config=_BROKER_TIME,
 )
+MODELS: Final = TopicSpec(
+    name="models",
+    purpose="The newest checkpoint of the two-tower model; its partition also elects the trainer that is active.",
+    key="name of the model",
+    payload=ModelAnnouncement,
+    copartitioned=False,
+    partitions=1,
+    cleanup=CleanupPolicy.COMPACT,
+)
 USERS_TABLE: Final = "users"
 
 
@@ -255,6 +265,7 @@ def catalog(
         REWARDS,
         LISTS,
         CONTROL,
+        MODELS,
         DEAD_LETTERS,
         ERASURE_RECEIPTS,
         changelog(app_id),

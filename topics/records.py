@@ -342,6 +342,32 @@ class ErasureReceipt(msgspec.Struct, frozen=True, kw_only=True):
     removed: dict[str, int]
 
 
+class ModelAnnouncement(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint that a trainer has written; the newest record of each key on the ``models`` topic is valid.
+
+    Attributes
+    ----------
+    version
+        Version of the weights; each announcement has a larger one than all before.
+    file, size, digest
+        Name of the file in the store of the checkpoints, its size in bytes, and its BLAKE2b-128 in hexadecimal.
+    created_at
+        When the weights were copied, seconds since the epoch.
+    offsets
+        The next offset of each partition of ``interactions`` that was not learned, by partition.
+    trainer
+        The process that wrote it.
+    """
+
+    version: Annotated[int, Meta(ge=1)]
+    file: str
+    size: Annotated[int, Meta(ge=0)]
+    digest: str
+    created_at: float
+    offsets: tuple[int, ...] = ()
+    trainer: str = ""
+
+
 class PolicyAssignment(msgspec.Struct, frozen=True, kw_only=True):
     """The assignment of users to policies; the newest record of each key on the ``control`` topic is valid.
 

@@ -26,6 +26,7 @@ from topics.records import (
     DeadLetter,
     ErasureReceipt,
     Interaction,
+    ModelAnnouncement,
     PolicyAssignment,
     RecommendationList,
     Reward,
@@ -45,6 +46,7 @@ RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (
     Reward,
     RecommendationList,
     PolicyAssignment,
+    ModelAnnouncement,
     DeadLetter,
     ErasureReceipt,
 )

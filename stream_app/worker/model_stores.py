@@ -1,7 +1,9 @@
-"""The store of model snapshots that the settings name."""
+"""The stores of snapshots and checkpoints that the settings name."""
 
 from collections.abc import Callable
 
+from state.checkpoint_store import CheckpointStore
+from state.snapshots.files import SnapshotFiles
 from state.snapshots.remote_files import StoreLocationError, open_files
 from state.snapshots.store import SnapshotStore
 from stream_app.errors import UserError
@@ -26,7 +28,22 @@ def make_model_store(settings: Settings, on_set_aside: Callable[[], None] = lamb
     UserError
         If the location is invalid, or a package that it needs is not installed.
     """
+    return SnapshotStore(_open(store_location(settings)), settings.max_snapshots, on_set_aside)
+
+
+def make_checkpoint_store(settings: Settings) -> CheckpointStore:
+    """Open the store of the two-tower model's checkpoints: a folder of the store of the snapshots.
+
+    Raises
+    ------
+    UserError
+        As for the snapshots.
+    """
+    return CheckpointStore(_open(f"{store_location(settings).rstrip('/')}/two-tower"))
+
+
+def _open(location: str) -> SnapshotFiles:
     try:
-        return SnapshotStore(open_files(store_location(settings)), settings.max_snapshots, on_set_aside)
+        return open_files(location)
     except StoreLocationError as error:
         raise UserError(f"HEADRACE_MODEL_STORE: {error}.") from None
