@@ -81,7 +81,7 @@ class CheckpointStore:
         """
         name = announcement.file
         if not _NAME.fullmatch(name):
-            # Whoever may write the record must not make a worker read another file.
+            # A program that may write this record must not make a worker read any other file.
             raise CheckpointFileError(f"{name!r} is no name of a checkpoint")
         try:
             content = self._files.read(name)
