@@ -36,6 +36,15 @@ class OpenSequence:
         self.times: list[float] = []
         self.n_learned = 0
 
+    @classmethod
+    def of(cls, sequence: Sequence) -> "OpenSequence":
+        """An open sequence with the interactions of another; those before the first target were learned."""
+        result = cls(sequence.user_hash)
+        result.items, result.kinds = sequence.items.tolist(), sequence.kinds.tolist()
+        result.times = sequence.times.tolist()
+        result.n_learned = sequence.first_target
+        return result
+
     def sequence(self, first_target: int) -> Sequence:
         """The interactions so far."""
         return Sequence(
@@ -185,6 +194,26 @@ class SequenceBuffer:
         dropped = set(removed.tolist())
         for each in self._open.values():
             each.items = [NO_ROW if item in dropped else item for item in each.items]
+
+    def state(self) -> dict[str, list[Sequence] | int]:
+        """All sequences, by part; they share no memory with what changes later."""
+        return {
+            "open": [each.sequence(each.n_learned) for each in self._open.values()],
+            "newest": self._newest[self._next :] + self._newest[: self._next],
+            "reservoir": list(self._reservoir),
+            "n_closed": self._n_closed,
+        }
+
+    def restore(
+        self, open_: list[Sequence], newest: list[Sequence], reservoir: list[Sequence], n_closed: int
+    ) -> None:
+        """Continue with the parts of `state`; what exceeds the bounds of this buffer is dropped."""
+        self._open = OrderedDict((each.user_hash, OpenSequence.of(each)) for each in open_[-self._max_open :])
+        self._unlearned = {
+            each.user_hash: None for each in self._open.values() if max(1, each.n_learned) < len(each.items)
+        }
+        self._newest, self._next = newest[-self._max_newest :], 0
+        self._reservoir, self._n_closed = reservoir[: self._max_reservoir], n_closed
 
 
 def _without(sequences: list[Sequence], user_hash: int) -> list[Sequence]:

@@ -1,6 +1,6 @@
 """The training of the two-tower model: interactions come in, steps are taken, weights come out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import jax
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.columns import grow
-from stream_app.models.id_index import IdIndex, stable_hash
+from stream_app.models.id_index import IdIndex
+from stream_app.models.model_state import State
 from stream_app.models.two_tower_network import (
     HEAD_OF_KIND,
     NetworkShape,
     TrainedWeights,
+    check_parameters,
     first_parameters,
 )
 from stream_app.training.batches import Packer
@@ -22,6 +24,8 @@ from stream_app.training.loss import Batch, sampled_softmax
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, Rates, RowMoments, train_step
 from stream_app.training.sequences import SequenceBuffer
+from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
+from topics.log_keys import one_way_hash
 from topics.records import Kind
 
 _FIRST_VECTOR_SIZE: Final = 0.05
@@ -106,7 +110,7 @@ class TwoTowerTraining:
             self._grow(row + 1)
         self.counts[row] += 1.0
         self.n_interactions += 1
-        self.buffer.add(stable_hash(user), row, int(head), ts)
+        self.buffer.add(user_key(user), row, int(head), ts)
 
     def _grow(self, rows: int) -> None:
         old = len(self.counts)
@@ -184,7 +188,75 @@ class TwoTowerTraining:
 
     def forget_user(self, user: str) -> None:
         """Drop the sequences of a user."""
-        self.buffer.forget_user(stable_hash(user))
+        self.buffer.forget_user(user_key(user))
+
+    def forget_user_hash(self, user_hash: bytes) -> None:
+        """Drop the sequences of a user of whom the one-way hash is known alone."""
+        self.buffer.forget_user(_key_of_hash(user_hash))
+
+    def state(self) -> State:
+        """Everything that was learned, and what is learned from, as plain data.
+
+        The state of the random numbers is not in it: a restored training draws others.
+        """
+        size = self.items.size
+        columns = {name: array[:size].copy() for name, array in self._columns().items()}
+        buffer: Any = self.buffer.state()
+        return {
+            "shape": msgspec.to_builtins(self.shape),
+            "items": self.items.state(),
+            "parameters": {name: np.array(value) for name, value in self._params.items()},
+            "moments": [np.array(leaf) for leaf in jax.tree.leaves(self._moments)],
+            **columns,
+            "progress": [self.n_interactions, self.n_steps, self.n_predictions],
+            "open": pack_sequences(buffer["open"]),
+            "newest": pack_sequences(buffer["newest"]),
+            "reservoir": pack_sequences(buffer["reservoir"]),
+            "n_closed": buffer["n_closed"],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the result of `state`.
+
+        Raises
+        ------
+        ValueError
+            If it is of another shape or capacity; this training is to be discarded then.
+        """
+        if state["shape"] != msgspec.to_builtins(self.shape):
+            raise ValueError(f"the state has the shape {state['shape']}")
+        self.items.restore(state["items"])
+        parameters = dict(state["parameters"])
+        check_parameters(parameters, self.shape)
+        self._params = {name: jnp.asarray(parameters[name]) for name in self._params}
+        leaves, structure = jax.tree.flatten(self._moments)
+        stored = state["moments"]
+        if [np.shape(leaf) for leaf in stored] != [leaf.shape for leaf in leaves]:
+            raise ValueError("the moments of the state have other dimensions")
+        self._moments = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in stored])
+        size = self.items.size
+        self._grow(size)
+        for name, array in self._columns().items():
+            if len(state[name]) != size:
+                raise ValueError(f"the state has {len(state[name])} rows of {name}, not {size}")
+            array[:size] = state[name]
+        self.n_interactions, self.n_steps, self.n_predictions = (int(n) for n in state["progress"])
+        self.buffer.restore(
+            unpack_sequences(state["open"]),
+            unpack_sequences(state["newest"]),
+            unpack_sequences(state["reservoir"]),
+            int(state["n_closed"]),
+        )
+        self._key = jax.random.fold_in(jax.random.key(self.config.seed), self.n_steps)
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return {
+            "vectors": self.vectors,
+            "first": self._first,
+            "second": self._second,
+            "updates": self._updates,
+            "counts": self.counts,
+        }
 
     def _forget_rows(self, rows: Iterable[int]) -> None:
         dropped = np.fromiter(rows, np.int64)
@@ -193,3 +265,18 @@ class TwoTowerTraining:
         self._first[dropped] = self._second[dropped] = 0.0
         self._updates[dropped] = 0
         self.counts[dropped] = 0.0
+
+
+def user_key(user: str) -> int:
+    """The number that stands for a user in sequences; a prefix of the hash in the receipts of erasures.
+
+    Examples
+    --------
+    >>> user_key("ann") == int.from_bytes(one_way_hash("ann")[:8], "little")
+    True
+    """
+    return _key_of_hash(one_way_hash(user))
+
+
+def _key_of_hash(user_hash: bytes) -> int:
+    return int.from_bytes(user_hash[:8], "little")

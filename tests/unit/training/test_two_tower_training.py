@@ -1,14 +1,17 @@
 """What the trainer learns, and that workers compute the same as it does."""
 
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pytest
 
+from state.snapshots.encoding import decode_snapshot, encode_snapshot
 from stream_app.models.two_tower_network import Head, gap_buckets
 from stream_app.training.loss import Batch, encode, normalized
-from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining
+from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining, user_key
 from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
 from tests.support.two_tower_builders import context_of
+from topics.log_keys import one_way_hash
 from topics.records import Kind
 
 
@@ -115,3 +118,40 @@ def test_a_forgotten_user_is_in_no_sequence() -> None:
         shop.training.forget_user(f"user {user}")
     assert shop.training.buffer._reservoir == []
     assert np.isnan(shop.training.step())
+
+
+def test_a_restored_training_goes_on_where_it_was() -> None:
+    original = TrainedShop().learn(20).training
+    for n in range(6):
+        original.add("ann", f"item {n}", Kind.CART, 60.0 * n)
+    restored = TwoTowerTraining(SHAPE, CONFIG)
+    restored.restore(decode_snapshot(encode_snapshot(original.state())))
+    before, after = original.weights(), restored.weights()
+    assert after.item_ids == before.item_ids
+    assert np.array_equal(after.vectors, before.vectors)
+    assert all(np.array_equal(after.parameters[name], before.parameters[name]) for name in before.parameters)
+    assert (restored.n_interactions, restored.n_steps) == (original.n_interactions, original.n_steps)
+    # what was not learned yet is still to be learned, and what is replayed is there
+    new = [
+        [(each.user_hash, each.items.tolist()) for each in t.buffer.pop_new()] for t in (original, restored)
+    ]
+    assert new[0] == new[1]
+    assert new[0]
+    assert len(restored.buffer) == len(original.buffer) > 0
+    assert np.isfinite(restored.step())
+    assert restored.n_steps == original.n_steps + 1
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    state = TwoTowerTraining(SHAPE, CONFIG).state()
+    with pytest.raises(ValueError, match="shape"):
+        TwoTowerTraining(msgspec.structs.replace(SHAPE, hidden=SHAPE.hidden + 1), CONFIG).restore(state)
+
+
+def test_a_user_is_forgotten_by_the_hash_of_a_receipt() -> None:
+    training = TwoTowerTraining(SHAPE, CONFIG)
+    for user in ("ann", "bob"):
+        for n in range(3):
+            training.add(user, f"item {n}", Kind.VIEW, 60.0 * n)
+    training.forget_user_hash(one_way_hash("ann"))
+    assert [each.user_hash for each in training.buffer.pop_new()] == [user_key("bob")]

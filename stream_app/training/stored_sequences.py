@@ -1,0 +1,69 @@
+"""Sequences as a few arrays, for snapshots: a hundred thousand small arrays would be slow to write and to read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from stream_app.training.sequences import Sequence
+
+Stored = dict[str, Any]
+
+
+def pack_sequences(sequences: Iterable[Sequence]) -> Stored:
+    """Sequences one after the other.
+
+    Examples
+    --------
+    >>> items, kinds = np.array([5, 6], np.int32), np.zeros(2, np.int32)
+    >>> stored = pack_sequences([Sequence(1, items, kinds, np.array([0.0, 9.0]), 1)] * 2)
+    >>> stored["items"].tolist(), [each.times.tolist() for each in unpack_sequences(stored)]
+    ([5, 6, 5, 6], [[0.0, 9.0], [0.0, 9.0]])
+    """
+    all_ = list(sequences)
+    return {
+        "users": np.array([each.user_hash for each in all_], np.uint64),
+        "first_targets": np.array([each.first_target for each in all_], np.int32),
+        "lengths": np.array([len(each.items) for each in all_], np.int32),
+        "items": _joined([each.items for each in all_], np.int32),
+        "kinds": _joined([each.kinds for each in all_], np.int32),
+        "times": _joined([each.times for each in all_], np.float64),
+    }
+
+
+def unpack_sequences(stored: Mapping[str, Any]) -> list[Sequence]:
+    """The result of `pack_sequences`.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other.
+    """
+    lengths = np.asarray(stored["lengths"])
+    ends = np.cumsum(lengths)
+    n = int(ends[-1]) if len(ends) else 0
+    if not len(stored["users"]) == len(stored["first_targets"]) == len(lengths) or any(
+        len(stored[name]) != n for name in ("items", "kinds", "times")
+    ):
+        raise ValueError("the arrays of the sequences do not fit each other")
+    # copies: a view would keep the whole array in memory as long as one of its sequences
+    return [
+        Sequence(
+            user,
+            stored["items"][end - length : end].copy(),
+            stored["kinds"][end - length : end].copy(),
+            stored["times"][end - length : end].copy(),
+            first_target,
+        )
+        for user, first_target, length, end in zip(
+            stored["users"].tolist(),
+            stored["first_targets"].tolist(),
+            lengths.tolist(),
+            ends.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _joined(arrays: list[Any], dtype: Any) -> Any:
+    return np.concatenate(arrays) if arrays else np.zeros(0, dtype)
