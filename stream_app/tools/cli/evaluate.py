@@ -41,7 +41,10 @@ EVENTS_HELP = (
     "  headrace evaluate events --events events.csv.gz --format trivago \\\n"
     "      --report events.json\n"
     "  headrace evaluate events --events shop.tsv --format csv \\\n"
-    "      --mapping shop.toml --each-model --report events.json --plot events.png\n\n"
+    "      --mapping shop.toml --each-model --report events.json --plot events.png\n"
+    "  headrace evaluate events --events ml-100k.inter.gz --format recbole \\\n"
+    "      --each-model --compare river:reco.BiasedMF --report ml.json\n\n"
+    "With --neural, a two-tower model is trained along the log; it needs `pip install 'headrace[neural]'`.\n\n"
     "docs/evaluating.md defines each metric, docs/feeds.md the formats."
 )
 
@@ -102,6 +105,24 @@ class EventsOptions(LogOptions):
     each_model: Annotated[
         bool, typer.Option("--each-model", help="Also measure each model alone; this takes longer.")
     ] = False
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="A,B,…",
+            help="Also measure these models alone, such as river:reco.BiasedMF; the fused lists do not use them.",
+        ),
+    ] = None
+    neural: Neural = False
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="F",
+            help="Use only the first F of the rows in the order of time: a part to choose settings on.",
+        ),
+    ] = 1.0
     plot: PlotFile = None
 
 

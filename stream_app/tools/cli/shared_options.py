@@ -22,7 +22,7 @@ SessionsPerDay = Annotated[
         help="Session files have no times: this many sessions make a day; clicks of a session are a second apart.",
     ),
 ]
-FormatName = Annotated[str, typer.Option("--format", "-f", help="jsonl, csv or trivago.")]
+FormatName = Annotated[str, typer.Option("--format", "-f", help="jsonl, csv, recbole or trivago.")]
 MappingFile = Annotated[
     Path | None, typer.Option("--mapping", "-m", help="Column mapping of the format csv (TOML).")
 ]

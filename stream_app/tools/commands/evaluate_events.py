@@ -1,17 +1,21 @@
 """``headrace evaluate events``: from the log to the report."""
 
+from itertools import islice
 from time import perf_counter
 
 import typer
 
 from stream_app.tools.cli.evaluate import EventsOptions
 from stream_app.tools.commands.evaluation_setup import (
+    add_trainer,
     build_ranker,
+    compared_models,
     format_counts,
     learning_settings,
     read_files,
     read_log,
     settings_with_models,
+    split_names,
 )
 from stream_app.tools.console import open_progress, print_table
 from stream_app.tools.evaluation.event_logs import EventsEvaluation
@@ -23,23 +27,29 @@ from stream_app.tools.report_file import check_writable, write_report
 
 def run(options: EventsOptions) -> None:
     """Evaluate, write the report and print its tables."""
-    settings = settings_with_models(options.models)
+    settings = settings_with_models(options.models, neural=options.neural)
+    compared_names = split_names(options.compare) if options.compare else []
     check_writable(options.report)
     check_plot(options.plot)
     log = read_log(
         options.log_file, options.format_name, options.mapping, limit=options.limit, order=options.order
     )
+    n_rows = round(log.total * options.share)
     ranker = build_ranker(settings, length=options.k)
+    if options.neural:
+        add_trainer(ranker.models, settings)
+    compared = compared_models(settings, ranker.models, compared_names) if compared_names else None
     evaluation = EventsEvaluation(
         ranker,
         k=options.k,
         session_gap=settings.session_gap,
         buy_again=settings.buy_again,
         each_model=options.each_model,
+        compared=compared,
         open_progress=open_progress(),
     )
     started = perf_counter()
-    results = evaluation.run(log, log.total)
+    results = evaluation.run(islice(log, n_rows), n_rows)
     report = EventsReport(
         run=describe_run(
             read_files(options.log_file, options.mapping), learning_settings(settings), ranker.models
@@ -53,4 +63,4 @@ def run(options: EventsOptions) -> None:
         plot_events(report, options.plot)
     print_table(events_table(report))
     print_table(exposure_table(report))
-    typer.echo(f"\n{format_counts(log.total, results.events)}. All results in {options.report}.")
+    typer.echo(f"\n{format_counts(n_rows, results.events)}. All results in {options.report}.")

@@ -1,6 +1,6 @@
 """Log, settings and ranker for the commands of ``headrace evaluate`` and ``headrace tune``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +36,11 @@ def read_log(
         If there is no such format or order, the mapping is wrong, or the file is not in its format.
     """
     request = LogRequest(
-        path=path, read=reader(format_name, mapping), order=parse_order(order), limit=limit, keep_time=True
+        path=path,
+        read=reader(format_name, mapping, path),
+        order=parse_order(order),
+        limit=limit,
+        keep_time=True,
     )
     with row_counter(Console(stderr=True), f"reading {request.path.name}") as progress:
         return open_log(request, now=0.0, max_age=0.0, progress=progress)
@@ -88,6 +92,23 @@ def add_trainer(models: ModelSet, settings: Settings) -> None:
     training = import_package("stream_app.training.two_tower_training", "neural", "--neural")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
     models.learners.append(in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config)))
+
+
+def compared_models(settings: Settings, models: ModelSet, names: Sequence[str]) -> ModelSet:
+    """Models that are measured alone beside `models`, with the same settings.
+
+    Raises
+    ------
+    UserError
+        If a model does not exist, or is one of `models`.
+    """
+    for name in names:
+        if find_source(name, MODELS) is None:
+            raise UserError(f"--compare: there is no model {name!r}; there are {', '.join(known_models())}.")
+        if any(model.name == name for model in models.models):
+            raise UserError(f"--compare: {name} is among the models; --each-model measures it alone.")
+    config = offline_ranking_config(settings)
+    return make_models(replace(config, fusion="rrf", models=replace(config.models, names=list(names))))
 
 
 def offline_ranking_config(settings: Settings) -> RankingConfig:

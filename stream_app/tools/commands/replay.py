@@ -27,7 +27,7 @@ def run(options: ReplayOptions) -> None:
     """
     request = LogRequest(
         path=options.file,
-        read=reader(options.format_name, options.mapping),
+        read=reader(options.format_name, options.mapping, options.file),
         order=parse_order(options.order),
         limit=options.limit,
         keep_time=options.keep_time,

@@ -23,7 +23,7 @@ class DemoOptions:
         Path | None, typer.Option(metavar="FILE", help="Log to feed; default: a generated shop.")
     ] = None
     format: Annotated[
-        str, typer.Option("--format", "-f", help="Format of the log: jsonl, csv or trivago.")
+        str, typer.Option("--format", "-f", help="Format of the log: jsonl, csv, recbole or trivago.")
     ] = "jsonl"
     mapping: Annotated[
         Path | None, typer.Option("--mapping", "-m", help="Column mapping of the format csv (TOML).")

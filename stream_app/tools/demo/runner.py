@@ -110,7 +110,9 @@ class _DemoRun:
         if options.events is None:
             return GeneratedShopSource(options, max_age)
         with row_counter(self._console, f"reading {options.events.name}") as progress:
-            request = LogRequest(path=options.events, read=reader(options.format, options.mapping))
+            request = LogRequest(
+                path=options.events, read=reader(options.format, options.mapping, options.events)
+            )
             return LogEventSource(request, max_age, progress)
 
     def start(self) -> None:

@@ -6,7 +6,7 @@ measured list is the one that a worker would have published by then: `Ranker.ran
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from time import perf_counter_ns
 from typing import Final
@@ -23,6 +23,7 @@ from stream_app.models.popularity import Popularity
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.request import RankRequest
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
 from stream_app.tools.evaluation.log_evaluation import (
@@ -50,6 +51,8 @@ class EventSplit(StrEnum):
     COLD_USERS = "cold users"
     """The user had not clicked or bought anything before."""
     WARM_USERS = "warm users"
+    RETURNING_USERS = "returning users"
+    """The user had an earlier session."""
     COLD_ITEMS = "cold items"
     """The chosen item had its first interaction less than `COLD_SECONDS` ago, or never."""
     WARM_ITEMS = "warm items"
@@ -145,6 +148,8 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         Seconds after which a bought item may be listed again; 0 for never.
     each_model
         Also measure each model alone.
+    compared
+        Further models, which learn the same log and are measured alone: the fused lists do not use them.
 
     Raises
     ------
@@ -174,10 +179,12 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         session_gap: float,
         buy_again: float = 0.0,
         each_model: bool = False,
+        compared: ModelSet | None = None,
         open_progress: OpenProgress = no_progress,
     ) -> None:
+        sets = (ranker.models,) if compared is None else (ranker.models, compared)
         super().__init__(
-            ranker.models, session_gap=session_gap, title="ranking and folding", open_progress=open_progress
+            *sets, session_gap=session_gap, title="ranking and folding", open_progress=open_progress
         )
         self._ranker = ranker
         self._k = k
@@ -187,18 +194,29 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         ]
         if not any(isinstance(model, Popularity) for model in self._single_models):
             raise UserError("Lists are compared with popularity: add popularity to the models.")
-        names = (FUSED, *(model.name for model in self._single_models))
+        self._compared = compared
+        compared_models = [] if compared is None else compared.models
+        names = (FUSED, *(model.name for model in (*self._single_models, *compared_models)))
         self._systems = {name: _SystemRecorder(ranker.models) for name in names}
         self._policies: Counter[str] = Counter()
         self._chosen: list[int] = []
         self._splits: dict[EventSplit, list[bool]] = {
-            split: [] for split in (EventSplit.COLD_USERS, EventSplit.COLD_ITEMS, EventSplit.REPEAT)
+            split: []
+            for split in (
+                EventSplit.COLD_USERS,
+                EventSplit.COLD_ITEMS,
+                EventSplit.REPEAT,
+                EventSplit.RETURNING_USERS,
+            )
         }
+        self._first_event: dict[str, float] = {}
 
     def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
         """Rank with the row before a click or purchase, and compare the lists with its items."""
-        del row_after
+        self._first_event.setdefault(event.user_id, row_after.session.start)
         if chosen := chosen_items(event):
+            first = self._first_event[event.user_id]
+            self._splits[EventSplit.RETURNING_USERS].append(row_after.session.start > first)
             self._rank(event, row_before, chosen)
 
     def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
@@ -214,17 +232,9 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         self._policies[ranked.policy] += 1
         index = self._models.index
         chosen_positions = frozenset(position for position in map(index.find, chosen) if position != NO_ITEM)
-        context = model_context(self._models, request)
-        with allowed_items(index, request.excluded) as allowed:
-            for model in self._single_models:
-                started = perf_counter_ns()
-                # Excluded items are removed below: request more, so that k remain.
-                items = model.candidates(context, self._k + len(request.excluded)).items
-                recommended = items[allowed[items]][: self._k]
-                system = self._systems[model.name]
-                system.latencies_ns.append(perf_counter_ns() - started)
-                system.record(recommended.tolist(), chosen_positions, self._k)
-                system.exposure.add_items(recommended, event.time)
+        self._rank_models(self._models, self._single_models, request, chosen, event.time)
+        if self._compared is not None:
+            self._rank_models(self._compared, self._compared.models, request, chosen, event.time)
         self.add_measured_list(event.user_id)
         self._chosen.append(len(chosen))
         recent = {entry.item_id for entry in row.recent}
@@ -232,6 +242,31 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         self._splits[EventSplit.COLD_USERS].append(not row.recent)
         self._splits[EventSplit.COLD_ITEMS].append(all(event.time - ts < COLD_SECONDS for ts in first_seen))
         self._splits[EventSplit.REPEAT].append(not chosen.isdisjoint(recent))
+
+    def _rank_models(
+        self,
+        models: ModelSet,
+        measured: Sequence[Model],
+        request: RankRequest,
+        chosen: frozenset[str],
+        now: float,
+    ) -> None:
+        """Measure the lists of single models of a set."""
+        context = model_context(models, request)
+        positions = frozenset(position for position in map(models.index.find, chosen) if position != NO_ITEM)
+        with allowed_items(models.index, request.excluded) as allowed:
+            for model in measured:
+                started = perf_counter_ns()
+                # Excluded items are removed below: request more, so that k remain.
+                items = model.candidates(context, self._k + len(request.excluded)).items
+                recommended = items[allowed[items]][: self._k]
+                system = self._systems[model.name]
+                system.latencies_ns.append(perf_counter_ns() - started)
+                system.record(recommended.tolist(), positions, self._k)
+                if models is self._models:
+                    system.exposure.add_items(recommended, now)
+                else:
+                    system.exposure.add(models.index.ids_of(recommended.tolist()), now)
 
     def results(self) -> EventLogResults:
         """Results of the rows consumed so far.
@@ -266,11 +301,14 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         return ExposureMetrics(*(round(float(value), 6) for value in exposure.report(self._models.newest)))
 
     def _masks(self) -> dict[EventSplit, NDArray[np.bool_]]:
-        cold_user, items, repeat = (np.array(split_flags, np.bool_) for split_flags in self._splits.values())
+        cold_user, items, repeat, returning = (
+            np.array(split_flags, np.bool_) for split_flags in self._splits.values()
+        )
         return {
             EventSplit.ALL: np.ones(len(cold_user), np.bool_),
             EventSplit.COLD_USERS: cold_user,
             EventSplit.WARM_USERS: ~cold_user,
+            EventSplit.RETURNING_USERS: returning,
             EventSplit.COLD_ITEMS: items,
             EventSplit.WARM_ITEMS: ~items,
             EventSplit.NOVEL: ~repeat,

@@ -39,7 +39,7 @@ class LogEvaluation(ABC, Generic[Results]):
 
     Parameters
     ----------
-    models
+    models, *further
         Learn every accepted interaction, after `on_accepted`, and every catalog entry.
     session_gap
         Seconds of inactivity that close a session.
@@ -48,12 +48,13 @@ class LogEvaluation(ABC, Generic[Results]):
     def __init__(
         self,
         models: ModelSet,
-        *,
+        *further: ModelSet,
         session_gap: float,
         title: str = "",
         open_progress: OpenProgress = no_progress,
     ) -> None:
         self._models = models
+        self._model_sets = (models, *further)
         self._session_gap = session_gap
         self._rows: dict[str, UserRow] = {}
         self._offsets: Counter[Source] = Counter()
@@ -83,7 +84,8 @@ class LogEvaluation(ABC, Generic[Results]):
             self._row_counts["rejected"] += 1
             return
         if isinstance(event, CatalogItem):
-            self._models.learn_catalog(event)
+            for models in self._model_sets:
+                models.learn_catalog(event)
             self._row_counts["catalog"] += 1
         else:
             source = BY_STRUCT[type(event)].source
@@ -98,7 +100,8 @@ class LogEvaluation(ABC, Generic[Results]):
             self.on_accepted(event, row_before, row_after)
         self._rows[event.user_id] = row_after
         if interaction is not None:
-            self._models.learn(interaction)
+            for models in self._model_sets:
+                models.learn(interaction)
         return outcome
 
     @abstractmethod

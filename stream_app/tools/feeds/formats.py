@@ -6,27 +6,38 @@ from pathlib import Path
 from typing import Final
 
 from stream_app.errors import UserError
-from stream_app.tools.feeds import jsonl, mapped_csv, trivago
+from stream_app.tools.feeds import jsonl, mapped_csv, recbole, trivago
 from stream_app.tools.feeds.column_mapping import read_mapping
 from stream_app.tools.feeds.rows import Row
 
 ReadRows = Callable[[Iterable[bytes], str], Iterator[Row]]
 """Reads rows from the lines of a file, given also its name."""
 
-MakeReader = Callable[[Path | None], ReadRows]
-"""Makes the reader of a format from the path of the column mapping, or None."""
+MakeReader = Callable[[Path | None, Path | None], ReadRows]
+"""Makes the reader of a format from the paths of the column mapping and of the log, or None."""
 
 
 def _reject_mapping(read: ReadRows) -> MakeReader:
-    def make(mapping: Path | None) -> ReadRows:
-        if mapping is not None:
-            raise UserError("Only the format csv takes a --mapping; leave it out, or give --format csv.")
+    def make(mapping: Path | None, path: Path | None) -> ReadRows:
+        del path
+        _check_no_mapping(mapping)
         return read
 
     return make
 
 
-def _csv(mapping: Path | None) -> ReadRows:
+def _check_no_mapping(mapping: Path | None) -> None:
+    if mapping is not None:
+        raise UserError("Only the format csv takes a --mapping; leave it out, or give --format csv.")
+
+
+def _recbole(mapping: Path | None, path: Path | None) -> ReadRows:
+    _check_no_mapping(mapping)
+    return partial(recbole.rows, path=path)
+
+
+def _csv(mapping: Path | None, path: Path | None) -> ReadRows:
+    del path
     if mapping is None:
         raise UserError(
             "The format csv needs a --mapping FILE.toml that maps columns to fields (docs/feeds.md)."
@@ -38,11 +49,12 @@ FORMATS: Final[dict[str, MakeReader]] = {
     "jsonl": _reject_mapping(jsonl.rows),
     "csv": _csv,
     "trivago": _reject_mapping(trivago.rows),
+    "recbole": _recbole,
 }
 """Formats by their name on the command line."""
 
 
-def reader(name: str, mapping: Path | None = None) -> ReadRows:
+def reader(name: str, mapping: Path | None = None, path: Path | None = None) -> ReadRows:
     """The reader of a format.
 
     Parameters
@@ -51,6 +63,8 @@ def reader(name: str, mapping: Path | None = None) -> ReadRows:
         A key of `FORMATS`.
     mapping
         The column mapping; required by csv, rejected by the others.
+    path
+        The log; recbole reads the files of items and users beside it.
 
     Raises
     ------
@@ -65,4 +79,4 @@ def reader(name: str, mapping: Path | None = None) -> ReadRows:
     """
     if name not in FORMATS:
         raise UserError(f"There is no log format {name!r}; there are {', '.join(FORMATS)}.")
-    return FORMATS[name](mapping)
+    return FORMATS[name](mapping, path)

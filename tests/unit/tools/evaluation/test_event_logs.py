@@ -117,6 +117,25 @@ def test_lists_are_split_into_cold_and_warm_users_and_items() -> None:
     assert results.splits[EventSplit.WARM_ITEMS].users == 1
 
 
+def test_lists_of_returning_users_are_those_of_a_later_session() -> None:
+    results = run_evaluation(
+        click("ann", "a", 0), click("ann", "b", 60), click("bob", "b", 70), click("ann", "a", 7_200)
+    )
+
+    assert results.splits[EventSplit.RETURNING_USERS].lists == 1
+    assert results.splits[EventSplit.WARM_USERS].lists == 2
+
+
+def test_compared_models_are_measured_alone_and_change_no_fused_list() -> None:
+    events = [click("ann", "a", 0), click("bob", "b", 1), click("cat", "a", 2), click("dan", "a", 3)]
+    without = run_evaluation(*events).splits[EventSplit.ALL].systems
+
+    compared = run_evaluation(*events, compared=ModelSet(["trending"])).splits[EventSplit.ALL].systems
+
+    assert compared["trending"].hit_rate.mean > 0
+    assert {name: compared[name] for name in without} == without
+
+
 def test_row_outcomes_are_counted_and_only_accepted_events_are_ranked() -> None:
     first = click("ann", "a", 0)
     results = run_evaluation(
