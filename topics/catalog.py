@@ -80,8 +80,9 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""Kafka's ``max.message.bytes`` of the topics that Headrace writes. A record of Headrace can be larger than the event
-that caused it: a list repeats long ids, and a dead letter holds the original in base64."""
+"""Kafka's ``max.message.bytes`` of the topics of events, enough for the largest event of the contract
+(`topics.event_size`), and of those that Headrace writes. A record of Headrace can be larger than the event that
+caused it: a list repeats long ids, and a dead letter holds the original in base64."""
 
 MAX_RECORD_BYTES: Final = MAX_MESSAGE_BYTES * 3 // 4
 """Maximum size of a record that Headrace writes, key and value: the rest is for the frame of the batch."""
@@ -114,7 +115,7 @@ def _event_topic(event_type: EventType) -> TopicSpec:
         payload=event_type.struct,
         source=event_type.source,
         retention_ms=DEFAULT_EVENT_RETENTION_DAYS * DAY_MS,
-        config={**_BROKER_TIME, "segment.ms": str(SEGMENT_MS)},
+        config={**_BROKER_TIME, **_LARGE_MESSAGES, "segment.ms": str(SEGMENT_MS)},
     )
 
 
@@ -138,7 +139,7 @@ CATALOG_ITEMS: Final = TopicSpec(
     payload=CatalogItem,
     copartitioned=False,
     cleanup=CleanupPolicy.COMPACT,
-    config=_BROKER_TIME,
+    config={**_BROKER_TIME, **_LARGE_MESSAGES},
 )
 INTERACTIONS: Final = TopicSpec(
     name="interactions",

@@ -8,10 +8,18 @@ from typing import Final
 
 import msgspec
 
-from topics.catalog import CleanupPolicy, TopicSpec
+from topics.catalog import CleanupPolicy, TopicSpec, topic_of
+from topics.event_size import largest_record_bytes
+from topics.events import EVENT_STRUCTS
 
 WORKER_OPERATIONS: Final = frozenset({"READ", "WRITE", "DESCRIBE"})
 """Kafka operations that a worker needs on the topics."""
+
+
+LARGEST_EVENTS: Final = {
+    topic_of(event_type).name: largest_record_bytes(event_type) for event_type in EVENT_STRUCTS
+}
+"""Bytes of the largest event of the contract, by topic."""
 
 
 class ProblemKind(StrEnum):
@@ -56,12 +64,26 @@ class Problem(msgspec.Struct, frozen=True):
             return f"{self.topic} is missing"
         if self.kind is ProblemKind.PARTITIONS:
             return f"{self.topic} has {self.actual} partitions, the topics read with it have {self.expected}"
+        if self._refuses_large_events:
+            return (
+                f"{self.topic} has {self.kind}={self.actual}: Kafka refuses its largest events, "
+                f"up to {LARGEST_EVENTS[self.topic]} bytes by the contract"
+            )
         return f"{self.topic} has {self.kind}={self.actual}, not {self.expected}"
 
     @property
     def is_blocking(self) -> bool:
-        """Whether a worker must not start; otherwise records of erased users stay longer than stated."""
-        return self.kind not in _UPPER_BOUNDS and not self._lacks_compaction
+        """Whether a worker must not start.
+
+        Otherwise records of erased users stay longer than stated, or the shop cannot send the largest events.
+        """
+        return (
+            self.kind not in _UPPER_BOUNDS and not self._lacks_compaction and not self._refuses_large_events
+        )
+
+    @property
+    def _refuses_large_events(self) -> bool:
+        return self.kind is ProblemKind.MAX_MESSAGE_BYTES and self.topic in LARGEST_EVENTS
 
     @property
     def _lacks_compaction(self) -> bool:
@@ -150,7 +172,7 @@ def _problems_of(state: TopicState, majority_count: int | None) -> Iterator[Prob
         if actual is None or expected_value is None:  # not authorized to read it, or not in the catalog
             continue
         if kind is ProblemKind.MAX_MESSAGE_BYTES:
-            is_ok = int(actual) >= int(expected_value)
+            is_ok = int(actual) >= LARGEST_EVENTS.get(spec.name, int(expected_value))
         else:
             is_ok = sorted(actual.split(",")) == sorted(expected_value.split(","))
         if not is_ok:

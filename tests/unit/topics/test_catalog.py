@@ -69,9 +69,10 @@ def test_the_shops_topics_and_control_carry_the_brokers_time() -> None:
     assert by_broker == {*(spec.name for spec in SHOP_TOPICS), "control"}
 
 
-def test_topics_of_headraces_own_records_take_four_mebibytes() -> None:
+def test_topics_of_events_and_of_headraces_own_records_take_four_mebibytes() -> None:
     large = {spec.name for spec in catalog() if "max.message.bytes" in spec.topic_config}
-    assert large == {"interactions", "rewards", "lists", "dead-letters", "headrace-users-changelog"}
+    events = {spec.name for spec in SHOP_TOPICS}
+    assert large == events | {"interactions", "rewards", "lists", "dead-letters", "headrace-users-changelog"}
     assert all(
         spec.topic_config.get("max.message.bytes") in {None, str(4 * 1024 * 1024)} for spec in catalog()
     )
