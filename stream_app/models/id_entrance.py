@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from stream_app.models.array_types import Items
-from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
+from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.observation import Context, Observation
 from stream_app.models.repeated_choices import ChoiceGroup
@@ -100,7 +100,7 @@ class IdEntrance:
         if stream is None:
             tracked = self.tracker.track_session(user, ts)
         else:
-            tracked = self.tracker.observe(user, number, ts, stream)
+            tracked = self.tracker.observe(user, number, ts, stream, KIND_HEADS[kind])
         novelty, choices_before = self.tracker.count_choice(user, number, ts, weight, group)
         self.index.update_first_seen(number, ts)
         query = query or self.tracker.query(user, ts)
@@ -114,13 +114,13 @@ class IdEntrance:
         """Context of a user after the last event; without a user for None or an empty id."""
         x = x or {}
         name = "" if user is None else str(user)
-        items, times, start, last = self.tracker.history(name, CONTEXT_LENGTH)
+        items, times, start, last, heads = self.tracker.history(name, CONTEXT_LENGTH)
         now = self._time(x, last if np.isfinite(last) else self._newest)
         if now > last + self.tracker.gap:
             start = len(items)
         query = str(x.get("query") or "") or self.tracker.query(name, now)
         session = self.tracker.current_session(name, now)
-        return Context(name, items, times, start, _segments(x.get("segments")), now, session, query)
+        return Context(name, items, times, start, _segments(x.get("segments")), now, session, query, heads)
 
     def forget_user(self, user: str) -> None:
         """Drop the events of a user."""

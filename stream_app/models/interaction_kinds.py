@@ -3,6 +3,7 @@
 from typing import Final
 
 from stream_app.models.session_tracker import EventStream
+from stream_app.models.two_tower_network import HEAD_OF_KIND, Head
 from topics.records import Kind
 
 KIND_WEIGHTS: Final[dict[Kind, float]] = {
@@ -27,3 +28,6 @@ KIND_STREAMS: Final[dict[Kind, EventStream]] = {
     Kind.PURCHASE: EventStream.PURCHASES,
 }
 """Stream of each kind; the other kinds belong to none."""
+
+KIND_HEADS: Final[dict[Kind, int]] = {kind: int(HEAD_OF_KIND.get(kind, Head.VIEW)) for kind in Kind}
+"""What each kind is to the two-tower model, as a plain number: a member of an enumeration is slow to compile for."""

@@ -11,7 +11,7 @@ from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, O
 from stream_app.models.decay_clock import DecayClock
 from stream_app.models.digest import digest
 from stream_app.models.id_entrance import CONTEXT_LENGTH
-from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
+from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.learners import Learner, RewardLearner, TextHolder, learns_rewards
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
@@ -201,7 +201,7 @@ class ModelSet(Restorable):
             if stream is None:
                 tracked = self.tracker.track_session(user, ts)
             else:
-                tracked = self.tracker.observe(user, item, ts, stream)
+                tracked = self.tracker.observe(user, item, ts, stream, KIND_HEADS[kind])
             segments = self.with_categories(interaction.segments, item)
             novelty, n_before = self.tracker.count_choice(user, item, ts, weight, group)
             observation = Observation(user, item, ts, kind, weight, segments, *tracked, query, novelty)
@@ -215,9 +215,10 @@ class ModelSet(Restorable):
 
     def context_from_tracker(self, user: str, segments: tuple[str, ...]) -> Context:
         """Context of a user after the last interaction folded."""
-        items, times, start, now = self.tracker.history(user, CONTEXT_LENGTH)
+        items, times, start, now, heads = self.tracker.history(user, CONTEXT_LENGTH)
         session = self.tracker.current_session(user, now)
-        return Context(user, items, times, start, segments, now, session, self.tracker.query(user, now))
+        query = self.tracker.query(user, now)
+        return Context(user, items, times, start, segments, now, session, query, heads)
 
     def learn_catalog(self, event: CatalogItem) -> bool:
         """Learn the catalog entry of an item; a full index accepts known items only.
@@ -280,6 +281,7 @@ class ModelSet(Restorable):
         segments: tuple[str, ...],
         now: float,
         query: str = "",
+        kinds: Sequence[Kind] = (),
     ) -> Context:
         """Make a context from item ids.
 
@@ -295,6 +297,8 @@ class ModelSet(Restorable):
             Segments of the user besides ``all``.
         now
             Event time of the user's last event, seconds since the epoch.
+        kinds
+            What the user did with each item; empty if unknown.
         """
         return Context(
             user,
@@ -305,6 +309,7 @@ class ModelSet(Restorable):
             now,
             self.tracker.current_session(user, now),
             query,
+            np.array([KIND_HEADS[kind] for kind in kinds], np.int32),
         )
 
     def candidates(

@@ -42,6 +42,8 @@ class Context(NamedTuple):
     # serial number of the open session, which is not its own neighbor; `NO_SESSION` if there is none
     session: int = NO_SESSION
     query: str = ""  # last query of the session, or the query to rank for; empty if there is none
+    # shape (n,): what the user did with each item, see `stream_app.models.two_tower_network.Head`; empty if unknown
+    heads: Items = EMPTY_ITEMS
 
     @property
     def session_index(self) -> int:

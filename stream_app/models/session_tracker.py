@@ -2,25 +2,27 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.array_types import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
+from stream_app.models.array_types import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Mask, Times
 from stream_app.models.columns import grow, grow_columns, item_mask, pack_rows, unpack_rows
 from stream_app.models.estimator import Estimator
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.bounded_rows import drop_items
 from stream_app.models.kernels.jit import plain
-from stream_app.models.kernels.session_tails import SessionTails, assign_session, insert_event
+from stream_app.models.kernels.session_tails import Heads, SessionTails, assign_session, insert_event
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.repeated_choices import RepeatedChoices
 
 RECENT_EVENTS = 32
 """Recent events stored per user and stream."""
 
+
+_NO_HEADS: Final[Heads] = np.zeros(0, np.int8)
 
 MAX_ITEMS_ALONE = 200_000
 """Largest number of items of a tracker without a shared index."""
@@ -44,12 +46,25 @@ class TrackedEvent(NamedTuple):
     previous_times: Times
 
 
+class History(NamedTuple):
+    """Recent events of a user, oldest first."""
+
+    items: Items  # shape (n,)
+    times: Times  # shape (n,): event times
+    session_start: int  # position in `items` at which the last session begins
+    last: float  # event time of the last event; -inf for an unknown user
+    heads: Items  # shape (n,): what the user did, see `stream_app.models.two_tower_network.Head`
+
+
 class _RecentEvents:
     """Newest events of each user of one stream."""
 
     def __init__(self) -> None:
         self.tails = SessionTails(
-            np.zeros((0, RECENT_EVENTS), np.int32), np.zeros((0, RECENT_EVENTS)), np.zeros(0, np.int32)
+            np.zeros((0, RECENT_EVENTS), np.int32),
+            np.zeros((0, RECENT_EVENTS)),
+            np.zeros(0, np.int32),
+            np.zeros((0, RECENT_EVENTS), np.int8),
         )
 
     def reserve(self, rows: int) -> None:
@@ -61,9 +76,14 @@ class _RecentEvents:
 
     def state(self, rows: int) -> State:
         self.reserve(rows)
-        items, times, sizes = self.tails
-        sizes = sizes[:rows]
-        return {"sizes": sizes.copy(), "items": pack_rows(items, sizes), "times": pack_rows(times, sizes)}
+        tails = self.tails
+        sizes = tails.sizes[:rows]
+        return {
+            "sizes": sizes.copy(),
+            "items": pack_rows(tails.items, sizes),
+            "times": pack_rows(tails.times, sizes),
+            "heads": pack_rows(tails.heads, sizes),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Load the result of `state` into empty events."""
@@ -72,6 +92,14 @@ class _RecentEvents:
         self.tails.sizes[: len(sizes)] = sizes
         unpack_rows(state["items"], sizes, self.tails.items)
         unpack_rows(state["times"], sizes, self.tails.times)
+        if state["heads"] is not None:
+            unpack_rows(state["heads"], sizes, self.tails.heads)
+
+    def forget_items(self, removed_mask: Mask) -> None:
+        items, times, sizes, heads = self.tails
+        # of copies: the items and the sizes are needed again
+        drop_items(items.copy(), heads, sizes.copy(), removed_mask)
+        drop_items(items, times, sizes, removed_mask)
 
 
 class SessionTracker(Estimator, Restorable):
@@ -170,8 +198,14 @@ class SessionTracker(Estimator, Restorable):
         """Assign an event without a stream to its session."""
         return TrackedEvent(self.session(user, ts), False, EMPTY_ITEMS, EMPTY_TIMES)
 
-    def observe(self, user: str, item: int, ts: float, stream: EventStream) -> TrackedEvent:
-        """Store an event at `ts`, seconds since the epoch; return its session and the events around it."""
+    def observe(self, user: str, item: int, ts: float, stream: EventStream, head: int = 0) -> TrackedEvent:
+        """Store an event at `ts`, seconds since the epoch; return its session and the events around it.
+
+        Parameters
+        ----------
+        head
+            What the user did, see `stream_app.models.two_tower_network.Head`.
+        """
         serial = self.session(user, ts)
         row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).index(user, ts)
         events = self._recent_events[stream]
@@ -180,6 +214,7 @@ class SessionTracker(Estimator, Restorable):
             row,
             item,
             ts,
+            head,
             self.gap,
             plain(events.tails),
             self._index.hashes,
@@ -197,37 +232,37 @@ class SessionTracker(Estimator, Restorable):
     def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
         """Copies of a user's newest items of a stream and their times, oldest first."""
         row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).find(user)
-        items, times, sizes = self._recent_events[stream].tails
-        if not 0 <= row < len(sizes):
+        tails = self._recent_events[stream].tails
+        if not 0 <= row < len(tails.sizes):
             return EMPTY_ITEMS, EMPTY_TIMES
-        size = sizes[row]
-        return items[row, :size].copy(), times[row, :size].copy()
+        size = tails.sizes[row]
+        return tails.items[row, :size].copy(), tails.times[row, :size].copy()
 
-    def history(self, user: str, length: int) -> tuple[Items, Times, int, float]:
+    def _recent_heads(self, user: str, stream: EventStream) -> Heads:
+        row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).find(user)
+        tails = self._recent_events[stream].tails
+        return tails.heads[row, : tails.sizes[row]].copy() if 0 <= row < len(tails.sizes) else _NO_HEADS
+
+    def history(self, user: str, length: int) -> History:
         """The newest `length` events of a user, views and purchases merged.
 
-        Returns
-        -------
-        items : ndarray of int32, shape (n,)
-            Oldest first.
-        times : ndarray of float64, shape (n,)
-            Their event times.
-        session_start : int
-            Position in `items` at which the last session begins.
-        last : float
-            Event time of the last event; -inf for an unknown user.
+        The items are oldest first.
         """
         items, times = self.recent(user, EventStream.VIEWS)
+        heads = self._recent_heads(user, EventStream.VIEWS)
         purchases, purchase_times = self.recent(user, EventStream.PURCHASES)
         if len(purchases):
             items, times = np.concatenate((items, purchases)), np.concatenate((times, purchase_times))
+            heads = np.concatenate((heads, self._recent_heads(user, EventStream.PURCHASES)))
             order = np.argsort(times, kind="stable")
-            items, times = items[order], times[order]
+            items, times, heads = items[order], times[order], heads[order]
         items, times = items[-length:], times[-length:]
+        numbers: Items = heads[-length:].astype(np.int32)
         row = self._users.find(user)
         if row < 0:
-            return items, times, 0, -np.inf
-        return items, times, int(np.searchsorted(times, self._starts[row])), float(self._lasts[row])
+            return History(items, times, 0, -np.inf, numbers)
+        start = int(np.searchsorted(times, self._starts[row]))
+        return History(items, times, start, float(self._lasts[row]), numbers)
 
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""
@@ -238,7 +273,7 @@ class SessionTracker(Estimator, Restorable):
         """Remove items from the events of every user."""
         removed_mask = item_mask(items, self._index.size)
         for events in self._recent_events:
-            drop_items(*events.tails, removed_mask)
+            events.forget_items(removed_mask)
         self._choices.forget_items(removed_mask)
 
     def _drop(self, rows: Items) -> None:
@@ -306,5 +341,9 @@ class SessionTracker(Estimator, Restorable):
         )
 
 
-VERSIONS["sessions"] = 3
+VERSIONS["sessions"] = 4
 MIGRATIONS["sessions", 2] = lambda state: {**state, "choices": None}
+MIGRATIONS["sessions", 3] = lambda state: {
+    **state,
+    **{name: {**state[name], "heads": None} for name in ("views", "purchases")},
+}

@@ -46,6 +46,9 @@ class _Serving(NamedTuple):
     row_of: Items  # shape (items of the index,): row of each item in `clusters`, below 0 for none
     scratch: EncoderScratch
     users: NDArray[np.float32]  # shape (heads, factors): the vectors of the user that was encoded last
+    scales: NDArray[
+        np.float32
+    ]  # shape (heads,): factors of the cosines; 0 for a head that learned nothing yet
     order: Items  # shape (clusters,)
     found_scores: Scores  # shape (rows,)
     found_items: Items  # shape (rows,)
@@ -79,20 +82,20 @@ class FeatureInputs(NamedTuple):
     vectors : ndarray of float32, shape (m, factors)
     rows : ndarray of int32, shape (n,)
         Vector of each item; below 0 for none.
-    user : ndarray of float32, shape (factors,)
+    users : ndarray of float32, shape (heads, factors)
     newest
         Row of the newest interaction.
-    scale
-        Factor of the cosines.
+    scales : ndarray of float32, shape (heads,)
+        Factors of the cosines; 0 for a head that learned nothing yet.
     log_partition
         As in `EncodedUser`.
     """
 
     vectors: NDArray[np.float32]
     rows: Items
-    user: NDArray[np.float32]
+    users: NDArray[np.float32]
     newest: int
-    scale: np.float32
+    scales: NDArray[np.float32]
     log_partition: np.float32
 
 
@@ -162,15 +165,17 @@ class TwoTower(Model):
         if s is None:
             return None
         length = s.shape.context_length
-        items, times = context.items[-length:], context.times[-length:]
+        items, times, heads = context.items[-length:], context.times[-length:], context.heads[-length:]
         rows = _rows_of(s, items)
+        if len(heads) < len(rows):
+            heads = np.zeros(len(rows), np.int32)
         is_known = rows >= 0
         if not is_known.all():
-            items, times, rows = items[is_known], times[is_known], rows[is_known]
+            items, times, rows, heads = items[is_known], times[is_known], rows[is_known], heads[is_known]
         if not len(rows):
             return None
-        gaps, kinds = gap_buckets(times, s.shape.n_gaps), np.zeros(len(rows), np.int32)
-        kernels.encode(s.clusters.vectors, rows, kinds, gaps, plain(s.weights), plain(s.scratch), s.users)
+        gaps = gap_buckets(times, s.shape.n_gaps)
+        kernels.encode(s.clusters.vectors, rows, heads, gaps, plain(s.weights), plain(s.scratch), s.users)
         n_found = self._search(s)
         scale = float(s.weights.scale[Head.VIEW])
         # scores are exp(logit - scale)
@@ -230,9 +235,9 @@ class TwoTower(Model):
         return FeatureInputs(
             s.clusters.vectors,
             _rows_of(s, items),
-            s.users[Head.VIEW],
+            s.users,
             int(encoded.rows[-1]),
-            s.weights.scale[Head.VIEW],
+            s.scales,
             np.float32(encoded.log_partition),
         )
 
@@ -252,7 +257,7 @@ class TwoTower(Model):
         """Bytes held, to within a few percent."""
         if (s := self._serving) is None:
             return 0
-        scratch = (*s.scratch, s.users, s.order, s.found_scores, s.found_items)
+        scratch = (*s.scratch, s.users, s.scales, s.order, s.found_scores, s.found_items)
         return sum(array.nbytes for array in (*s.weights, *s.clusters, s.row_of, *scratch))
 
     def _get_state(self) -> State:
@@ -269,6 +274,14 @@ def _rows_of(serving: _Serving, items: Items) -> Items:
     rows = row_of[np.minimum(items, len(row_of) - 1)]
     rows[(items < 0) | (items >= len(row_of))] = NO_ITEM
     return rows
+
+
+def _scales(trained: TrainedWeights) -> NDArray[np.float32]:
+    # a head is zeros until its first target
+    has_learned = np.abs(trained.parameters["heads"]).max(axis=(1, 2)) > 0.0
+    has_learned[Head.VIEW] = True
+    scales: NDArray[np.float32] = np.where(has_learned, trained.parameters["scale"], 0.0).astype(np.float32)
+    return scales
 
 
 def _serving(trained: TrainedWeights, version: str, grouping: Grouping, index: ItemIndex) -> _Serving:
@@ -296,6 +309,7 @@ def _serving(trained: TrainedWeights, version: str, grouping: Grouping, index: I
             np.zeros(shape.hidden, np.float32),
         ),
         np.zeros((len(Head), d), np.float32),
+        _scales(trained),
         np.arange(len(grouping.centroids), dtype=np.int32),
         np.zeros(n, np.float32),
         np.zeros(n, np.int32),

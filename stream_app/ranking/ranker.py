@@ -186,6 +186,7 @@ class Ranker:
             request.segments,
             request.now,
             query,
+            request.kinds[start:],
         )
 
     def rank_item(self, item_id: str) -> RankedList:

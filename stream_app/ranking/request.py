@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from topics.records import Kind
+
 
 class RankRequest(NamedTuple):
     """A user, as the ranker needs them."""
@@ -15,3 +17,4 @@ class RankRequest(NamedTuple):
     segments: tuple[str, ...]  # segments of the user besides ``all``
     now: float  # event time of the user's last event, seconds since the epoch
     excluded: Collection[str]  # items that must not be listed: bought, hidden
+    kinds: Sequence[Kind] = ()  # what the user did with each of `items`; empty if unknown

@@ -32,4 +32,5 @@ def make_rank_request(user_id: str, row: UserRow, buy_again: float = 0.0) -> Ran
         segments=row.segments,
         now=row.last_ts,
         excluded=(*bought, *row.hidden),
+        kinds=tuple([entry.kind for entry in row.recent]),
     )

@@ -1,6 +1,8 @@
 """Rows of weighted or dated items, each row of bounded length."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from stream_app.models.array_types import Floats, Hashes, Items, Mask, Sizes
 from stream_app.models.kernels.jit import jit
@@ -50,14 +52,14 @@ def add_weight(
 
 
 @jit()
-def drop_items(items: Items, values: Floats, sizes: Sizes, removed_mask: Mask) -> None:
+def drop_items(items: Items, values: NDArray[Any], sizes: Sizes, removed_mask: Mask) -> None:
     """Remove the items marked in `removed_mask` from every row; the order of the others stays.
 
     Parameters
     ----------
     items : ndarray of int32, shape (n, width)
-    values : ndarray of float64, shape (n, width)
-        Weight or time of each item.
+    values : ndarray, shape (n, width)
+        Weight, time or kind of each item.
     sizes : ndarray of int32, shape (n,)
     removed_mask : ndarray of bool, shape (n_items,)
     """

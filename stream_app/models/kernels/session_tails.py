@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from stream_app.models.array_types import Hashes, Items, Sizes, Times
 from stream_app.models.kernels.jit import jit
 
+Heads = NDArray[np.int8]
+
 
 class SessionTails(NamedTuple):
-    """Newest events of each user, sorted by time, then by the hash of the item."""
+    """Newest events of each user, sorted by time, then by the hash of the item, then by head."""
 
     items: Items  # shape (users, length)
     times: Times  # shape (users, length)
     sizes: Sizes  # shape (users,): events held
+    heads: Heads  # shape (users, length): what the user did, see `stream_app.models.two_tower_network.Head`
 
 
 @jit()
@@ -55,6 +58,7 @@ def insert_event(
     row: int,
     item: int,
     ts: float,
+    head: int,
     gap: float,
     tails: SessionTails,
     ties: Hashes,
@@ -67,12 +71,12 @@ def insert_event(
 
     Parameters
     ----------
-    row, item
-        Row of the user, and the item.
+    row, item, head
+        Row of the user, the item, and what the user did.
     out_items, out_times : ndarray, shape (length,)
         Receive the events, oldest first.
     """
-    items, times, sizes = tails
+    items, times, sizes, heads = tails
     size = sizes[row]
     length = items.shape[1]
     n = 0
@@ -85,7 +89,9 @@ def insert_event(
             out_times[n] = other_ts
             n += 1
             repeat |= items[row, at] == item
-        if other_ts < ts or (other_ts == ts and ties[items[row, at]] <= ties[item]):
+        tie, own_tie = ties[items[row, at]], ties[item]
+        is_before = tie < own_tie or (tie == own_tie and heads[row, at] <= head)
+        if other_ts < ts or (other_ts == ts and is_before):
             slot = at + 1
     if size == length:
         if slot == 0:
@@ -94,11 +100,14 @@ def insert_event(
         for at in range(slot):
             items[row, at] = items[row, at + 1]
             times[row, at] = times[row, at + 1]
+            heads[row, at] = heads[row, at + 1]
     else:
         for at in range(size, slot, -1):
             items[row, at] = items[row, at - 1]
             times[row, at] = times[row, at - 1]
+            heads[row, at] = heads[row, at - 1]
         sizes[row] = size + 1
     items[row, slot] = item
     times[row, slot] = ts
+    heads[row, slot] = head
     return n, repeat

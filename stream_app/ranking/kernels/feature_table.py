@@ -130,7 +130,7 @@ class VectorFeature(Feature):
 
 
 class TwoTowerFeature(Feature):
-    """Features from the two-tower model, where it runs; 0 for an item without a vector."""
+    """Features from the two-tower model, where it runs; 0 for an item without a vector or a head without data."""
 
     COSINE = "user and item vectors", "0.5 + cosine / 2"
     PROBABILITY = "user and item vectors", "sqrt(probability among all items)"
@@ -139,6 +139,8 @@ class TwoTowerFeature(Feature):
     OF_MAX = "user and item vectors", "1 - (largest logit - logit) / 12, not below 0"
     RANK = "user and item vectors", "1 - log(1 + candidates with a larger cosine) / 6, not below 0"
     CONFIDENCE = "user and item vectors", "largest probability of a candidate", PER_LIST
+    CART = "user and item vectors, head of carts", "sqrt(probability among the candidates)"
+    PURCHASE = "user and item vectors, head of purchases", "sqrt(probability among the candidates)"
 
 
 class ProposalFeature(Feature):

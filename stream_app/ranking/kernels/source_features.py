@@ -10,6 +10,7 @@ from stream_app.ranking.kernels.feature_table import ProposalFeature, TwoTowerFe
 from stream_app.ranking.kernels.scaling import clip_unit, count_larger, log_count
 
 _MIN_SCORE = 1e-30
+_FIRST_HEAD = int(TwoTowerFeature.CART) - 1
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
@@ -96,9 +97,9 @@ def write_vector_features(
 def write_two_tower_features(
     vectors: Matrix,
     rows: Rows,
-    user: Scores,
+    users: Matrix,
     newest: int,
-    scale: np.float32,
+    scales: Scores,
     log_partition: np.float32,
     first: int,
     out: Matrix,
@@ -107,13 +108,14 @@ def write_two_tower_features(
 
     Parameters
     ----------
-    vectors, rows, user, newest, scale, log_partition
+    vectors, rows, users, newest, scales, log_partition
         As in `stream_app.models.two_tower.FeatureInputs`.
     first
         Column of the first feature.
     out : ndarray of float32, shape (n, features)
         Receives the features; 0 before, and where an item has no vector.
     """
+    user, scale = users[0], scales[0]
     half, one, largest = np.float32(0.5), np.float32(1.0), np.float32(-2.0)
     cosines = np.full(len(rows), np.float32(-np.inf), np.float32)
     for at in range(len(rows)):
@@ -146,3 +148,23 @@ def write_two_tower_features(
             np.float32(0.0), one - (largest - cosine) * scale / np.float32(12.0)
         )
         target[TwoTowerFeature.RANK] = one - min(one, np.float32(math.log(1.0 + ranks[at]) / 6.0))
+    for head in range(1, len(users)):
+        if scales[head] > 0.0:
+            _write_probabilities(vectors, rows, users[head], scales[head], out[:, first + _FIRST_HEAD + head])
+
+
+@jit(fastmath=FUNCTIONS)
+def _write_probabilities(vectors: Matrix, rows: Rows, user: Scores, scale: np.float32, out: Scores) -> None:
+    """Write the root of the probability of each item among the others; nothing where an item has no vector."""
+    total = np.float32(0.0)
+    for at in range(len(rows)):
+        if rows[at] < 0:
+            continue
+        cosine = np.float32(0.0)
+        for i in range(len(user)):
+            cosine += vectors[rows[at], i] * user[i]
+        out[at] = math.exp((cosine - np.float32(1.0)) * scale)
+        total += out[at]
+    for at in range(len(rows)):
+        if rows[at] >= 0:
+            out[at] = math.sqrt(out[at] / max(total, np.float32(_MIN_SCORE)))

@@ -185,4 +185,5 @@ def model_context(models: ModelSet, request: RankRequest) -> Context:
         request.segments,
         request.now,
         models.tracker.query(request.user_id, request.now),
+        request.kinds[start:],
     )

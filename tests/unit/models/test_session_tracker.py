@@ -128,3 +128,32 @@ def test_state_round_trips() -> None:
         assert ours.previous_items.tolist() == theirs.previous_items.tolist()
     with pytest.raises(ValueError, match="gap"):
         tracker(gap=99.0).restore(sessions.state())
+
+
+def test_history_says_what_the_user_did_with_each_item() -> None:
+    sessions, other = tracker(gap=1e6), tracker(gap=1e6)
+    for item, ts, stream, head in [
+        (1, 0.0, VIEWS, 0),
+        (3, 30.0, PURCHASES, 2),
+        (4, 40.0, VIEWS, 0),
+        (2, 20.0, VIEWS, 1),
+    ]:
+        sessions.observe("ann", item, ts, stream, head)
+    other.restore(sessions.state())
+    for each in (sessions, other):
+        history = each.history("ann", 3)
+        assert (history.items.tolist(), history.heads.tolist()) == ([2, 3, 4], [1, 2, 0])
+        each.forget_items(np.array([1, 4], np.int32))
+        history = each.history("ann", 3)
+        assert (history.items.tolist(), history.heads.tolist()) == ([2, 3], [1, 2])
+
+
+def test_a_state_from_before_kinds_were_stored_has_views_and_purchases() -> None:
+    sessions, other = tracker(), tracker()
+    sessions.observe("ann", 1, 10.0, VIEWS, 1)
+    state = sessions.state()
+    for name in ("views", "purchases"):
+        del state[name]["heads"]
+    other.restore({**state, "format": 3})
+    history = other.history("ann", 5)
+    assert (history.items.tolist(), history.heads.tolist()) == ([1], [0])

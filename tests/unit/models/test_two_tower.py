@@ -158,3 +158,31 @@ def test_weights_of_another_shape_are_refused_and_the_old_ones_stay(
         model.adopt(weights, "2")
     assert model.version == "1"
     assert len(model.candidates(context_of(model, "i1"), 5).items) == 5
+
+
+def test_the_vector_of_a_user_depends_on_what_they_did_with_the_items() -> None:
+    weights = random_weights(60)
+    weights.parameters["kind"][Head.CART] = 1.0
+    model = model_with(weights)
+    context = context_of(model, "i1", "unknown", "i2")
+    items = np.arange(60, dtype=np.int32)
+    viewed, carted = (
+        model.cosines(context._replace(heads=np.array(heads, np.int32)), items)
+        for heads in ([0, 0, 0], [1, 1, 0])
+    )
+    assert viewed == pytest.approx(model.cosines(context._replace(user="bob"), items))
+    assert np.abs(viewed - carted).max() > 1e-3
+
+
+def test_heads_of_carts_and_purchases_have_features_once_they_learned_something() -> None:
+    weights = random_weights(60)
+    weights.parameters["heads"][Head.PURCHASE] = 0.5 * np.eye(SHAPE.n_factors)[::-1]
+    model = model_with(weights)
+    items = np.append(np.arange(60), NO_ITEM).astype(np.int32)
+    out = np.zeros((61, len(TwoTowerFeature)), np.float32)
+    write_two_tower(model, context_of(model, "i3", "i8"), items, 0, out)
+    assert not out[:, TwoTowerFeature.CART].any()
+    assert (out[:, TwoTowerFeature.PURCHASE] ** 2).sum() == pytest.approx(1.0, abs=1e-3)
+    cosines = model.cosines(context_of(model, "i3", "i8"), items[:-1], Head.PURCHASE)
+    assert np.argmax(out[:, TwoTowerFeature.PURCHASE]) == np.argmax(cosines)
+    assert out[-1, TwoTowerFeature.PURCHASE] == 0.0
