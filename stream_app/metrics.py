@@ -13,6 +13,7 @@ from stream_app.drift_metrics import DriftMetrics
 from stream_app.erasure_metrics import ErasureMetrics
 from stream_app.metric_group import MetricGroup
 from stream_app.reward_metrics import RewardMetrics
+from stream_app.source_metrics import SourceMetrics
 
 FRESHNESS_BUCKETS: Final = (
     0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1,
@@ -352,6 +353,7 @@ class Metrics(
     RewardMetrics,
     ErasureMetrics,
     DriftMetrics,
+    SourceMetrics,
 ):
     """The metrics of one worker.
 

@@ -95,7 +95,15 @@ def make_models(config: RankingConfig) -> ModelSet:
     )
     if config.fusion == "learned" and any(isinstance(model, SessionStoreModel) for model in models.models):
         overrides = fusion_parameters(of_models)
-        models.learners.append(LearnedFusion(models, per_source=per_source, seed=seed, **overrides))
+        models.learners.append(
+            LearnedFusion(
+                models,
+                per_source=per_source,
+                seed=seed,
+                switch_sources=config.switch_sources,
+                **overrides,
+            )
+        )
     elif config.fusion == "weighted":
         models.learners.append(WeightedFusion(models, per_source=per_source, seed=seed))
     elif config.fusion not in FUSIONS:

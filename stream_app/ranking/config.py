@@ -31,6 +31,7 @@ class RankingConfig:
 
     models: ModelsConfig
     fusion: str = "learned"  # of `FUSIONS`, or registered by an installed package
+    switch_sources: bool = True  # whether the learned fusion pauses sources that bring nothing
     candidates_per_source: int = 100  # number of candidates from each model
     list_length: int = 20  # items on a list
     list_rules: ListRules = NO_RULES  # rules that lists satisfy besides relevance

@@ -110,6 +110,12 @@ class ModelSettings(SettingsGroup):
         "installed package registers as `headrace.fusions`.",
     )
 
+    switch_sources: bool = Field(
+        True,
+        description="Whether the learned fusion pauses models that are measured to bring nothing to lists, and "
+        "resumes them when they do (docs/operating.md).",
+    )
+
     @field_validator("fusion")
     @classmethod
     def _check_fusion(cls, name: str) -> str:
@@ -362,6 +368,7 @@ class Settings(
                 seed=self.seed,
             ),
             fusion=self.fusion,
+            switch_sources=self.switch_sources,
             candidates_per_source=self.candidates_per_source,
             list_length=self.list_length,
             list_rules=self.list_rules,

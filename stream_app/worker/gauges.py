@@ -6,9 +6,23 @@ from typing import Final
 
 from state.user_table import FaustUserRows
 from stream_app.metrics import Metrics
+from stream_app.models.model_set import ModelSet
+from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.source_metrics import SourceMetrics
 from stream_app.worker.bootstrap import Components
 
 _INTERVAL: Final = 1.0
+
+
+def report_sources(models: ModelSet, metrics: SourceMetrics) -> None:
+    """Set the gauges of the candidate sources."""
+    fusion = models.learner(LearnedFusion)
+    if fusion is None or not fusion.switch.enabled:
+        return
+    for name, gain in fusion.switch.gains().items():
+        metrics.source_active.labels(name).set(gain.active)
+        metrics.source_gain.labels(name).set(gain.mean)
+        metrics.source_measures.labels(name).set(gain.measures)
 
 
 async def report_regularly(
@@ -37,4 +51,5 @@ async def report_regularly(
         components.policies.apply_guardrail()
         components.policies.report()
         components.decay.report()
+        report_sources(components.models, metrics)
         await asyncio.sleep(_INTERVAL)

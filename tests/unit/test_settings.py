@@ -31,6 +31,7 @@ NON_DEFAULT: dict[str, Any] = {
     "models": ["popularity"],
     "model_parameters": {"popularity": {"half_life": 60.5, "segments": 3}},
     "fusion": "rrf",
+    "switch_sources": False,
     "max_items": 10,
     "max_users": 11,
     "half_life": 12.5,

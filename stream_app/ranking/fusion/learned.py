@@ -1,19 +1,20 @@
 """The learned fusion: candidates of all sources, their features, a ranker that learns from choices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from inspect import signature
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import Context, Items, Model, Scores
+from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.neighbor_scores import attribute_sources, shortlist
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.model_set import ModelSet
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, State
 from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.two_tower import TwoTower
@@ -28,6 +29,7 @@ from stream_app.ranking.fusion.feature_blocks import (
 )
 from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
+from stream_app.ranking.fusion.source_switch import SourceSwitch, rank_value
 from topics.records import Reason
 
 MAX_CANDIDATES: Final = 512
@@ -86,6 +88,16 @@ class LearnedFusion(ChoiceFusion):
         Of the ranker, see `stream_app.ranking.fusion.softmax.SoftmaxRanker`.
     blocks
         The feature table.
+    switch_sources
+        Whether sources without a gain are paused, see `stream_app.ranking.fusion.source_switch`. The session store is
+        always used.
+    without
+        Models that are no sources, though they are among the models.
+
+    Attributes
+    ----------
+    switch
+        The gain of each model that is not on the session store.
 
     Raises
     ------
@@ -107,6 +119,8 @@ class LearnedFusion(ChoiceFusion):
         decay: float = 0.0,
         batch_size: int = 4,
         blocks: Sequence[FeatureBlock] = FEATURE_BLOCKS,
+        switch_sources: bool = True,
+        without: Collection[str] = (),
     ) -> None:
         store_models = [model for model in models.models if isinstance(model, SessionStoreModel)]
         if not store_models:
@@ -114,15 +128,22 @@ class LearnedFusion(ChoiceFusion):
         self._vectors = next((model for model in store_models if isinstance(model, ItemVectors)), None)
         # by name: a list asks for each model, and an instance check of a River estimator takes long
         further_models = [
-            model.name for model in models.models if not isinstance(model, SessionStoreModel | ItemToItem)
+            model.name
+            for model in models.models
+            if not isinstance(model, SessionStoreModel | ItemToItem) and model.name not in without
         ]
         self._further_models = frozenset(further_models)
+        self._further = [model for model in models.models if model.name in self._further_models]
         self.table = FeatureTable(
             [
                 *(
                     block
                     for block in blocks
-                    if block.needs is None or any(isinstance(model, block.needs) for model in models.models)
+                    if block.needs is None
+                    or any(
+                        isinstance(model, block.needs) and model.name not in without
+                        for model in models.models
+                    )
                 ),
                 proposal_block(further_models),
             ]
@@ -138,6 +159,10 @@ class LearnedFusion(ChoiceFusion):
         )
         super().__init__(models, ranker, self.table.names, per_source)
         self._blocks = tuple(blocks)
+        self._without = tuple(without)
+        self.switch = SourceSwitch(further_models, enabled=switch_sources)
+        self._columns_of = self._source_columns(further_models)
+        self._n_queried = self._n_shortlisted = 0
         self._store_source = store_models[0]
         self._store: SessionStore = store_models[0].store
         capacity = len(self._store.scratch.candidate_items)
@@ -154,7 +179,24 @@ class LearnedFusion(ChoiceFusion):
 
     def _get_params(self) -> dict[str, Any]:
         tuned = {name: self.ranker.parameters[name] for name in self.hyper_parameters()}
-        return {**super()._get_params(), **tuned, "blocks": self._blocks}
+        return {
+            **super()._get_params(),
+            **tuned,
+            "blocks": self._blocks,
+            "switch_sources": self.switch.enabled,
+            "without": self._without,
+        }
+
+    def _source_columns(self, further_models: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+        """The columns of each model that is not on the session store."""
+        names = np.array(self.names)
+        return {
+            name: np.flatnonzero(
+                np.isin(names, [spec.name for spec in proposal_block([name]).specs])
+                | (np.char.startswith(names, "neural_") & (name == TwoTower.name))
+            )
+            for name in further_models
+        }
 
     def __repr__(self) -> str:
         params = {name: value for name, value in self._get_params().items() if name != "blocks"}
@@ -173,6 +215,89 @@ class LearnedFusion(ChoiceFusion):
         the same co-visits in more detail.
         """
         return model.name in self._further_models
+
+    def proposals(self, context: Context) -> list[Proposal]:
+        """Collect the candidates of the sources; paused ones propose none."""
+        return self._collect(context, self.switch.paused)
+
+    def _collect(self, context: Context, paused: frozenset[str]) -> list[Proposal]:
+        # the features of a source are in columns by its position, which it keeps while it is paused
+        return [
+            (
+                model,
+                EMPTY_CANDIDATES if model.name in paused else model.candidates(context, self._per_source),
+            )
+            for model in self._further
+        ]
+
+    def learn_choice(self, context: Context, item: int) -> None:
+        """Learn that a user in `context` chose `item`, and measure what the sources contributed."""
+        switch = self.switch
+        if not switch.is_measured(self.ranker.choices):
+            super().learn_choice(context, item)
+            return
+        probe = switch.next_probe()
+        proposals = self._collect(context, switch.paused - {probe})
+        shortlist = self.shortlist(context, proposals, self._index.available)
+        # the gain of a source in use counts where the sources are those of lists
+        measured = [
+            number
+            for number, (model, _) in enumerate(proposals)
+            if (model.name == probe if probe else switch.is_active(model.name))
+        ]
+        rows = np.flatnonzero(shortlist.items == item)
+        if len(rows) and len(shortlist.items) > 1:
+            gains = self._gains(context, proposals, shortlist, int(rows[0]), measured)
+            self.ranker.learn(shortlist.matrix, int(rows[0]))
+        else:
+            gains = [0.0] * len(measured)
+        for number, gain in zip(measured, gains, strict=True):
+            switch.record(proposals[number][0].name, gain)
+
+    def _gains(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        shortlist: Shortlist,
+        row: int,
+        measured: Sequence[int],
+    ) -> list[float]:
+        """The gain of sources in a choice: the value of its rank less that without the source."""
+        matrix, gains = shortlist.matrix, []
+        scores = self.ranker.score(matrix).copy()
+        value = rank_value(int(np.count_nonzero(scores > scores[row])))
+        for number in measured:
+            model, found = proposals[number]
+            columns = self._columns_of[model.name]
+            affected = np.flatnonzero(matrix[:, columns].any(axis=1))
+            if not len(affected):
+                gains.append(0.0)
+                continue
+            without = matrix[affected]
+            without[:, columns] = 0.0
+            rest = scores.copy()
+            rest[affected] = self.ranker.score(without)
+            rest[self._brought_rows(context, proposals, number, found)] = -np.inf
+            is_left = rest[row] > -np.inf
+            gains.append(value - rank_value(int(np.count_nonzero(rest > rest[row]))) if is_left else value)
+        return gains
+
+    def _brought_rows(
+        self, context: Context, proposals: Sequence[Proposal], number: int, found: Candidates
+    ) -> list[int]:
+        """Rows of the shortlist that only one source brought."""
+        slots = self._store.scratch.slots
+        brought = {
+            int(slots[item]) for item in found.items[:SOURCE_QUOTA].tolist() if slots[item] >= self._n_queried
+        }
+        if not brought:
+            return []
+        brought.difference_update(slots[context.items[context.items >= 0]].tolist())
+        for other, (_, proposed) in enumerate(proposals):
+            if other != number and brought:
+                brought.difference_update(slots[proposed.items[:SOURCE_QUOTA]].tolist())
+        shortlisted = self._shortlisted[: self._n_shortlisted].tolist()
+        return [row for row, slot in enumerate(shortlisted) if slot in brought]
 
     def is_fallback_source(self, model: Model) -> bool:
         """Whether rank fusion uses a model; of the models on the session store the first, their ranks are alike."""
@@ -195,7 +320,7 @@ class LearnedFusion(ChoiceFusion):
         extra_items = np.concatenate(
             (context.items, *(found.items[:SOURCE_QUOTA] for _, found in proposals if len(found.items)))
         )
-        n_queried = neighbors.n
+        n_queried = self._n_queried = neighbors.n
         store.add_candidates(neighbors, extra_items)
         n = shortlist(
             plain(scratch),
@@ -211,6 +336,7 @@ class LearnedFusion(ChoiceFusion):
             # the query did not find what other models added
             added_items = store.candidate_items(neighbors)[n_queried:]
             cosines = np.concatenate((cosines, self._vectors.cosines(session_items, added_items)))
+        self._n_shortlisted = n
         slots, matrix = self._shortlisted[:n], self._matrix[:n]
         items = scratch.candidate_items[slots]
         self.table.write(
@@ -247,8 +373,19 @@ class LearnedFusion(ChoiceFusion):
             return Reason("related")
         return Reason(_REASON_BY_SOURCE[source], item_id=self._index.id_of(evidence))
 
+    def _get_state(self) -> State:
+        return {**super()._get_state(), "sources": self.switch.state()}
+
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        super()._set_state(state)
+        self.switch.restore(state["sources"])
+
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         sources = self._sources
         scratch = (self._matrix, self._shortlisted, sources.row_of_slot, sources.ranks)
         return super().memory() + sum(array.nbytes for array in scratch)
+
+
+VERSIONS[LearnedFusion.policy] = 3
+MIGRATIONS[LearnedFusion.policy, 2] = lambda state: {**state, "sources": {}}

@@ -8,7 +8,15 @@ import typer
 
 from stream_app.tools.cli import evaluate_policy
 from stream_app.tools.cli.command import add_command
-from stream_app.tools.cli.shared_options import LogOptions, ModelNames, PlotFile, ReportFile, SessionsPerDay
+from stream_app.tools.cli.shared_options import (
+    FormatName,
+    LogOptions,
+    MappingFile,
+    ModelNames,
+    PlotFile,
+    ReportFile,
+    SessionsPerDay,
+)
 
 HELP = (
     "Measure the quality of lists on logs, with the fold and the ranker of the workers. "
@@ -48,6 +56,18 @@ EVENTS_HELP = (
     "docs/evaluating.md defines each metric, docs/feeds.md the formats."
 )
 
+SOURCES_HELP = (
+    "Measure what each candidate source is worth to the learned fusion, and what it costs.\n\n"
+    "Fusions of the same models learn along: one of all sources, one without each, and one that pauses sources by "
+    "itself. Their lists are compared choice by choice, with 95 % intervals of the differences.\n\n"
+    "\b\nExamples:\n"
+    "  headrace evaluate sources --events ml-100k.inter.gz --format recbole \\\n"
+    "      --share 0.5 --report sources.json\n"
+    "  headrace evaluate sources --train train.jsonl.gz --validation-tail 3000 \\\n"
+    "      --models popularity,session_knn,bpr,user_knn --report sources.json\n\n"
+    "docs/evaluating.md defines each metric."
+)
+
 RERANK_HELP = (
     "Rerank each result list of a log before the choice from it, measure the rank of the choice, then learn.\n\n"
     "Lists are those of purchases with the displayed items (`shown`; in the format trivago: clickouts with their "
@@ -61,6 +81,15 @@ RERANK_HELP = (
 )
 
 
+Share = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        metavar="F",
+        help="Use only the first F of the rows in the order of time: a part to choose settings on.",
+    ),
+]
 Neural = Annotated[
     bool, typer.Option("--neural", help="Also train the two-tower model; needs the extra `neural`.")
 ]
@@ -114,15 +143,7 @@ class EventsOptions(LogOptions):
         ),
     ] = None
     neural: Neural = False
-    share: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            metavar="F",
-            help="Use only the first F of the rows in the order of time: a part to choose settings on.",
-        ),
-    ] = 1.0
+    share: Share = 1.0
     plot: PlotFile = None
 
 
@@ -134,11 +155,40 @@ class RerankOptions(LogOptions):
     plot: PlotFile = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourcesOptions:
+    """Options of ``headrace evaluate sources``."""
+
+    report: ReportFile
+    log_file: Annotated[
+        Path | None, typer.Option("--events", metavar="FILE", help="A log, read in the order of time.")
+    ] = None
+    format_name: FormatName = "jsonl"
+    mapping: MappingFile = None
+    share: Share = 1.0
+    every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Measure one choice of a log in this many.")
+    ] = 4
+    train: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sessions instead of a log, the oldest first.")
+    ] = None
+    validation_tail: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Measure the last N sessions; learn the others first.")
+    ] = 3_000
+    train_limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Learn only the newest N sessions before them.")
+    ] = None
+    sessions_per_day: SessionsPerDay = 1000.0
+    models: ModelNames = None
+    k: Annotated[int, typer.Option("--k", min=1, help="List length of the metrics.")] = 20
+
+
 def register(cli: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help=HELP)
     add_command(group, "sessions", "evaluate_sessions:run", SessionsOptions, help=SESSIONS_HELP)
     add_command(group, "rerank", "evaluate_rerank:run", RerankOptions, help=RERANK_HELP)
     add_command(group, "events", "evaluate_events:run", EventsOptions, help=EVENTS_HELP)
+    add_command(group, "sources", "evaluate_sources:run", SourcesOptions, help=SOURCES_HELP)
     evaluate_policy.register(group)
     cli.add_typer(group, name="evaluate")

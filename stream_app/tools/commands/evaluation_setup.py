@@ -166,6 +166,7 @@ def learning_settings(settings: Settings) -> dict[str, object]:
             "models",
             "model_parameters",
             "fusion",
+            "switch_sources",
             "candidates_per_source",
             "max_items",
             "max_users",

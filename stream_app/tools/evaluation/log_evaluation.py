@@ -25,7 +25,7 @@ from stream_app.tools.progress import OpenProgress, no_progress
 from topics.codec import Limits, RejectedError, decode
 from topics.event_types import BY_STRUCT
 from topics.events import CatalogItem, UserEvent
-from topics.records import Source
+from topics.records import Interaction, Source
 
 _NO_AGE_LIMITS: Final = Limits(max_future=0.0, max_age=0.0)  # the reception time is the event time
 
@@ -100,9 +100,13 @@ class LogEvaluation(ABC, Generic[Results]):
             self.on_accepted(event, row_before, row_after)
         self._rows[event.user_id] = row_after
         if interaction is not None:
-            for models in self._model_sets:
-                models.learn(interaction)
+            self.learn(interaction)
         return outcome
+
+    def learn(self, interaction: Interaction) -> None:
+        """Let the models learn an interaction."""
+        for models in self._model_sets:
+            models.learn(interaction)
 
     @abstractmethod
     def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:

@@ -14,6 +14,7 @@ from stream_app.ranking.fusion.choice_fusion import ChoiceFusion
 from stream_app.tools.evaluation.event_logs import EventLogResults
 from stream_app.tools.evaluation.rerank import RerankResults
 from stream_app.tools.evaluation.sessions import ModeResults
+from stream_app.tools.evaluation.sources import SourcesResults
 from stream_app.tools.evaluation.tuning import TuningResult
 
 _LIBRARIES: Final = ("headrace", "numpy", "numba", "river")
@@ -144,6 +145,23 @@ class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
     run: LearningRun
     seconds: float
     results: RerankResults
+
+
+class SourcesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Results of ``headrace evaluate sources``.
+
+    Attributes
+    ----------
+    k
+        List length of the metrics.
+    seconds
+        Wall time.
+    """
+
+    run: LearningRun
+    k: int
+    seconds: float
+    results: SourcesResults
 
 
 class TuningReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stream_app.tools.evaluation import event_logs, rerank
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
-from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
+from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport, SourcesReport
 from stream_app.tools.evaluation.sessions import FUSED, Mode
 from stream_app.tools.evaluation.split_metrics import SplitMetrics
 from stream_app.tools.evaluation.tuning import TuningResult
@@ -64,6 +64,30 @@ def rerank_table(report: RerankReport) -> Table:
     table = make_table(("lists", "order"), ("MRR", "HR@1", "HR@3"))
     learned = rerank.RerankSystem.LEARNED
     _add_splits(table, report.results.splits, rerank.METRICS, bold=learned, difference="gain")
+    return table
+
+
+def sources_table(report: SourcesReport) -> Table:
+    """The fusion of all sources, then the differences without each source and with sources paused; costs in µs."""
+    results = report.results
+    table = make_table(
+        ("lists",), (f"hit rate@{report.k}", "mrr", "list", "learn", "candidates", "measured gain", "state")
+    )
+    both = ("hit_rate", "mrr")
+    of_all = (results.hit_rate, results.mrr)
+    cells = [f"{each.mean:.4f} ±{(each.high - each.low) / 2:.4f}" for each in of_all]
+    table.add_row(f"all sources ({results.lists:,})", *cells, f"{results.list_us:.0f} µs", style="bold")
+    for name, value in results.without.items():
+        cost, gain = results.costs[name], results.gains[name]
+        table.add_row(
+            f"without {name}",
+            *_format_intervals(value, both, sign="+"),
+            *(f"{us:.0f} µs" for us in (value.list_us, cost.learn_us, cost.candidates_us)),
+            f"{gain.mean:+.4f}",
+            "used" if gain.active else "paused",
+        )
+    switched = results.switched
+    table.add_row("switched", *_format_intervals(switched, both, sign="+"), f"{switched.list_us:.0f} µs")
     return table
 
 

@@ -44,7 +44,7 @@ def rows(interactions: Iterable[bytes], name: str, path: Path | None = None) -> 
     ('196', '242', 881250949000)
     """
     users = {} if path is None else _read_users(path)
-    if path is not None and (items := _file_beside(path, ".item")) is not None:
+    if path is not None and (items := _sibling_file(path, ".item")) is not None:
         yield from _catalog(items, _oldest(path))
     for record in _records(interactions, name, REQUIRED_COLUMNS):
         yield _interaction(record, name, users)
@@ -80,17 +80,17 @@ def _finite(text: str) -> float:
     return value
 
 
-def _file_beside(path: Path, ending: str) -> Path | None:
+def _sibling_file(path: Path, extension: str) -> Path | None:
     """``NAME.item`` of ``NAME.inter``, with or without ``.gz``; None if there is none."""
     name, separator, _ = path.name.rpartition(".inter")
     if not separator:
         return None
-    found = (path.with_name(f"{name}{ending}{suffix}") for suffix in ("", ".gz"))
+    found = (path.with_name(f"{name}{extension}{suffix}") for suffix in ("", ".gz"))
     return next((each for each in found if each.is_file()), None)
 
 
 def _read_users(path: Path) -> dict[str, Context]:
-    users = _file_beside(path, ".user")
+    users = _sibling_file(path, ".user")
     if users is None:
         return {}
     with open_log_file(users) as stream:
