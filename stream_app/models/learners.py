@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from stream_app.models.array_types import Items
 from stream_app.models.model_state import State
+from topics.events import CatalogItem
 from topics.records import Interaction, Reward
 
 
@@ -47,6 +48,14 @@ class RewardLearner(Protocol):
 
     def on_reward(self, reward: Reward) -> None:
         """Learn a reward; each is passed once, erasures are not."""
+
+
+@runtime_checkable
+class CatalogLearner(Protocol):
+    """A `Learner` that also learns from the catalog."""
+
+    def on_catalog(self, entry: CatalogItem) -> None:
+        """Learn the newest entry of an item."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from stream_app.models.digest import digest
 from stream_app.models.id_entrance import CONTEXT_LENGTH
 from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.learners import Learner, RewardLearner, TextHolder, learns_rewards
+from stream_app.models.learners import CatalogLearner, Learner, RewardLearner, TextHolder, learns_rewards
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
@@ -250,6 +250,9 @@ class ModelSet(Restorable):
         if is_newer:
             for model in self.models:
                 model.learn_catalog(item, event)
+            for learner in self.learners:
+                if isinstance(learner, CatalogLearner):
+                    learner.on_catalog(event)
         return is_known and bool(self.index.available[item]) != was_available
 
     def forget_user(self, user: str) -> None:

@@ -7,6 +7,7 @@ from stream_app.models.base import Items
 from stream_app.models.model_state import State
 from stream_app.models.two_tower import TwoTower
 from stream_app.training.two_tower_training import TwoTowerTraining
+from topics.events import CatalogItem
 from topics.records import Interaction
 
 
@@ -45,6 +46,10 @@ class InProcessTrainer:
         if self._n_unpublished >= self._publish_interval:
             self.publish()
 
+    def on_catalog(self, entry: CatalogItem) -> None:
+        """Add a catalog entry."""
+        self.training.add_catalog(entry)
+
     def publish(self) -> None:
         """Replace the weights of the model."""
         self._n_unpublished = 0
@@ -66,5 +71,5 @@ class InProcessTrainer:
         """Do nothing."""
 
     def memory(self) -> int:
-        """Bytes of the item vectors and their moments."""
-        return 3 * self.training.vectors.nbytes
+        """Bytes of the item vectors, their moments and averages, and of the contents."""
+        return 4 * self.training.vectors.nbytes + self.training.contents.memory()

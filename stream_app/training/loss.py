@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpy.typing import NDArray
 
 Params = dict[str, jax.Array]
@@ -26,6 +27,9 @@ class Batch(NamedTuple):
     weights: Array  # float32, shape (rows, length): weight of each prediction; 0 for none
     negatives: Array  # int32, shape (negatives,)
     log_counts: Array  # float32, shape (negatives,): log of how often each is expected among the negatives
+    contents: Array = np.zeros(
+        (0, 0), np.float32
+    )  # shape (n, dimensions): of the gathered items; empty for none
 
 
 def encode(params: Params, x: jax.Array, batch: Batch) -> jax.Array:
@@ -62,35 +66,81 @@ def dropout(x: jax.Array, rate: float, key: Any) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, 1.0 - rate, x.shape), x / (1.0 - rate), 0.0)
 
 
-def sampled_softmax(params: Params, vectors: jax.Array, batch: Batch, rate: float, key: Any) -> jax.Array:
-    """Mean loss of the predictions: the negative log probability of the item chosen next.
+class LossOptions(NamedTuple):
+    """What is minimized."""
 
-    The partition function is estimated from the target and the shared negatives, each weighted by the inverse of its
-    expected count (logQ correction).
+    kind: str = "softmax"  # or "sigmoid"
+    dropout: float = 0.0  # share of the values of the inputs and of the state that are set to 0
+    id_dropout: float = 0.0  # share of the items with a content that are represented by it alone, in a step
+
+
+def item_vectors(params: Params, ids: jax.Array, batch: Batch, rate: float, key: Any) -> jax.Array:
+    """Item vectors of length 1: the vector of the id plus the projected content, where there is one.
 
     Parameters
     ----------
-    vectors : array of float32, shape (n, factors)
-        Gathered item vectors, not scaled.
+    ids : array of float32, shape (n, factors)
     rate
-        Dropout of the inputs and of the state.
+        Share of the items with a content that are represented by it alone, so that it can stand for itself.
+
+    References
+    ----------
+    Volkovs, Yu, Poutanen: DropoutNet, NIPS 2017.
+    """
+    contents = jnp.asarray(batch.contents)
+    if contents.shape[1] == 0:
+        return normalized(ids)
+    if rate > 0.0:
+        has_content = jnp.any(contents != 0.0, axis=1)
+        is_dropped = has_content & jax.random.bernoulli(key, rate, has_content.shape)
+        ids = jnp.where(is_dropped[:, None], 0.0, ids)
+    return normalized(ids + contents @ params["content"])
+
+
+def training_loss(params: Params, ids: jax.Array, batch: Batch, options: LossOptions, key: Any) -> jax.Array:
+    """Mean loss of the predictions of the item chosen next.
+
+    Sampled softmax: the negative log probability; the partition function is estimated from the target and the shared
+    negatives, each weighted by the inverse of its expected count (logQ correction). Sigmoid: binary cross-entropy of
+    the target against all items, whose sum is estimated from the negatives in the same way.
+
+    Parameters
+    ----------
+    ids : array of float32, shape (n, factors)
+        Gathered vectors of ids, not scaled.
 
     References
     ----------
     Jean et al.: On using very large target vocabulary, ACL 2015. Yi et al.: Sampling-bias-corrected neural modeling,
     RecSys 2019 (logQ). Hou et al.: CORE, SIGIR 2022 (states in the space of items, cosines).
     """
-    unit = normalized(vectors)
-    first, second = jax.random.split(key)
-    x = dropout(unit[batch.items], rate, first)
-    state = dropout(encode(params, x, batch), rate, second)
+    first, second, third = jax.random.split(key, 3)
+    unit = item_vectors(params, ids, batch, options.id_dropout, third)
+    x = dropout(unit[batch.items], options.dropout, first)
+    state = dropout(encode(params, x, batch), options.dropout, second)
     by_head = state[..., None, :] + jnp.einsum("bld,hde->blhe", state, params["heads"])
     chosen = jnp.take_along_axis(by_head, batch.heads[..., None, None], axis=2)[..., 0, :]
     user = normalized(chosen) * params["scale"][batch.heads][..., None]
     positive = jnp.sum(user * unit[batch.targets], axis=-1)
     negative = user @ unit[batch.negatives].T - batch.log_counts
     is_target = batch.targets[..., None] == batch.negatives
-    negative = jnp.where(is_target, _MASKED, negative)
-    log_partition = jax.nn.logsumexp(jnp.concatenate((positive[..., None], negative), axis=-1), axis=-1)
-    total = jnp.sum(batch.weights * (log_partition - positive))
-    return total / jnp.maximum(jnp.sum(batch.weights), 1.0)
+    reduce = _binary_cross_entropy if options.kind == "sigmoid" else _softmax_loss
+    losses = reduce(params, positive, jnp.where(is_target, _MASKED, negative), jnp.asarray(batch.log_counts))
+    return jnp.sum(batch.weights * losses) / jnp.maximum(jnp.sum(batch.weights), 1.0)
+
+
+def _softmax_loss(
+    _params: Params, positive: jax.Array, corrected: jax.Array, _log_counts: jax.Array
+) -> jax.Array:
+    logits = jnp.concatenate((positive[..., None], corrected), axis=-1)
+    return jax.nn.logsumexp(logits, axis=-1) - positive
+
+
+def _binary_cross_entropy(
+    params: Params, positive: jax.Array, corrected: jax.Array, log_counts: jax.Array
+) -> jax.Array:
+    offset = params["offset"][0]
+    logits = corrected + log_counts - offset
+    return jax.nn.softplus(offset - positive) + jnp.sum(
+        jnp.exp(-log_counts) * jax.nn.softplus(logits), axis=-1
+    )

@@ -1,5 +1,6 @@
 """One training step: the gradient, Adam for the dense parameters, lazy Adam for the item vectors of the batch."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -27,6 +28,31 @@ class Rates(NamedTuple):
 
     items: float | jax.Array
     dense: float | jax.Array
+
+
+def rate_factor(step: int, half_time: float, last: float) -> float:
+    """What a step size is multiplied with: it falls by the inverse root of the steps, from 1 to `last`.
+
+    A stream has no epochs and no end that a schedule could refer to. A trainer without a past takes large steps; one
+    that has learned for long follows the shop with steps of constant size.
+
+    Parameters
+    ----------
+    step
+        Steps so far.
+    half_time
+        Steps until the factor is the root of 1/2.
+
+    References
+    ----------
+    Vaswani et al.: Attention is all you need, NeurIPS 2017 (decay by the inverse root).
+
+    Examples
+    --------
+    >>> [round(rate_factor(step, 500, 0.25), 2) for step in (0, 500, 1_500, 1_000_000)]
+    [1.0, 0.71, 0.5, 0.25]
+    """
+    return max(last, 1.0 / math.sqrt(1.0 + step / half_time))
 
 
 Loss = Callable[[Params, jax.Array, Batch, Any], jax.Array]

@@ -1,7 +1,7 @@
 """The training of the two-tower model: interactions come in, steps are taken, weights come out."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
+from stream_app.models.item_content import ItemContent
 from stream_app.models.model_state import State
 from stream_app.models.two_tower_network import (
     HEAD_OF_KIND,
@@ -18,17 +19,23 @@ from stream_app.models.two_tower_network import (
     TrainedWeights,
     check_parameters,
     first_parameters,
+    parameter_shapes,
 )
+from stream_app.training.average import WeightAverage
 from stream_app.training.batches import Packer
-from stream_app.training.loss import Batch, sampled_softmax
+from stream_app.training.content_table import ContentTable
+from stream_app.training.loss import Batch, LossOptions, training_loss
 from stream_app.training.negatives import NegativeSampler
-from stream_app.training.optimizer import DENSE, Rates, RowMoments, train_step
+from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
 from stream_app.training.sequences import SequenceBuffer
 from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
+from topics.events import CatalogItem
 from topics.log_keys import one_way_hash
 from topics.records import Kind
 
 _FIRST_VECTOR_SIZE: Final = 0.05
+_FIRST_OFFSET: Final = 10.0
+"""Of the logits in the sigmoid: an item has about the probability 1 in 20,000 before anything is learned."""
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,14 +45,28 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of a batch; each has the context length."""
     negatives: int = 1024
     """Negatives of a batch."""
-    new_interactions: int = 256
+    new_interactions: int = 128
     """New interactions per step; the rest of a batch is replayed."""
-    item_rate: float = 0.015
-    """Step size of the item vectors."""
-    dense_rate: float = 0.001
-    """Step size of the other parameters."""
+    share_of_newest: float = 0.2
+    """Share of the replayed sequences that are from the newest; the others are from all."""
+    item_rate: float = 0.04
+    """Step size of the item vectors in the first steps."""
+    dense_rate: float = 0.003
+    """Step size of the other parameters in the first steps."""
+    rate_half_time: float = 1000.0
+    """Steps until the step sizes are divided by the root of 2; see `stream_app.training.optimizer.rate_factor`."""
+    last_rate: float = 0.25
+    """Share of the first step sizes at which they stay."""
+    average: float = 0.997
+    """Decay of the moving average that is published; 0 publishes the newest weights."""
     dropout: float = 0.2
     """Share of values set to 0 while learning."""
+    id_dropout: float = 0.1
+    """Share of items in a step that are represented by their content alone, where they have one."""
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    """Sampled softmax, or binary cross-entropy."""
+    in_batch: bool = False
+    """Whether half of the negatives are targets of the same batch, instead of drawn by count^0.75."""
     max_items: int = 200_000
     """Item vectors; a full index evicts the longest unused."""
     seed: int = 7
@@ -69,6 +90,7 @@ class TwoTowerTraining:
         shape: NetworkShape = NetworkShape(),  # noqa: B008  # immutable
         config: TrainingConfig = TrainingConfig(),  # noqa: B008  # immutable
         buffer: SequenceBuffer | None = None,
+        content: ItemContent | None = None,
     ) -> None:
         self.shape: Final = shape
         self.config: Final = config
@@ -81,8 +103,16 @@ class TwoTowerTraining:
         self._negatives = NegativeSampler(config.negatives, config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._key = jax.random.key(config.seed)
+        self.contents: Final = ContentTable(content)
+        projection = self._rng.normal(0.0, _FIRST_VECTOR_SIZE, (self.contents.dimensions, shape.n_factors))
+        # the last two are for training alone: a worker gets the sum of an item's vectors
         self._params: Any = {
-            name: jnp.asarray(value) for name, value in first_parameters(shape, config.seed).items()
+            name: jnp.asarray(value, jnp.float32)
+            for name, value in {
+                **first_parameters(shape, config.seed),
+                "content": projection,
+                "offset": [_FIRST_OFFSET],
+            }.items()
         }
         self._moments: Any = DENSE.init(self._params)
         d = shape.n_factors
@@ -91,10 +121,11 @@ class TwoTowerTraining:
         self._second: NDArray[np.float32] = np.zeros((0, d), np.float32)
         self._updates: NDArray[np.int32] = np.zeros(0, np.int32)
         self.counts: NDArray[np.float64] = np.zeros(0)
-        dropout = config.dropout
+        self.average: Final = WeightAverage(config.average, d)
+        options = LossOptions(config.loss, config.dropout, config.id_dropout)
 
         def loss(params: Any, vectors: Any, batch: Batch, key: Any) -> Any:
-            return sampled_softmax(params, vectors, batch, dropout, key)
+            return training_loss(params, vectors, batch, options, key)
 
         self._loss = loss
         # of each step: the batch's items and negatives, at most
@@ -112,6 +143,24 @@ class TwoTowerTraining:
         self.n_interactions += 1
         self.buffer.add(user_key(user), row, int(head), ts)
 
+    def add_catalog(self, entry: CatalogItem) -> None:
+        """Learn what the catalog says about an item, which has a vector from then on.
+
+        A full index accepts known items only, so that a large catalog does not evict what users interact with.
+        """
+        if self.contents.dimensions == 0:
+            return
+        row = self.items.find(entry.item_id)
+        if row < 0:
+            if len(self.items) >= self.items.capacity:
+                return
+            row = self.items.index(entry.item_id, entry.time)
+        if row >= len(self.counts):
+            self._grow(row + 1)
+        if self._updates[row] == 0:
+            self.vectors[row] = 0.0  # the content stands alone until the id has learned something
+        self.contents.describe(row, entry)
+
     def _grow(self, rows: int) -> None:
         old = len(self.counts)
         self.vectors = grow(self.vectors, rows)
@@ -128,15 +177,19 @@ class TwoTowerTraining:
         self._packer.clear()
         self._packer.fill(self.buffer.pop_new())
         # sequences have a few tokens each: more than enough are drawn to fill the rows
-        self._packer.fill(self.buffer.sample(self.config.rows * self.shape.context_length))
+        self._packer.fill(
+            self.buffer.sample(self.config.rows * self.shape.context_length, self.config.share_of_newest)
+        )
         tokens = self._packer.tokens
         if not self._packer.n_predictions:
             return float("nan")
-        negatives, log_expected = self._negatives.draw(self.counts, self.items.size)
+        negatives, log_expected = self._draw_negatives()
         used, positions = np.unique(
             np.concatenate((tokens.items.ravel(), tokens.targets.ravel(), negatives)), return_inverse=True
         )
-        n_tokens = tokens.items.size
+        n, n_tokens = len(used), tokens.items.size
+        gathered = np.zeros(self._n_gathered, np.int64)
+        gathered[:n] = used
         at = positions.astype(np.int32)
         batch = Batch(
             at[:n_tokens].reshape(tokens.items.shape),
@@ -149,10 +202,8 @@ class TwoTowerTraining:
             tokens.weights,
             at[2 * n_tokens :],
             log_expected,
+            self.contents.gather(gathered),
         )
-        gathered = np.zeros(self._n_gathered, np.int64)
-        gathered[: len(used)] = used
-        n = len(used)
         self._key, key = jax.random.split(self._key)
         self._params, self._moments, vectors, moments, loss = train_step(
             self._loss,
@@ -166,22 +217,44 @@ class TwoTowerTraining:
             ),
             batch,
             key,
-            Rates(self.config.item_rate, self.config.dense_rate),
+            self._rates(),
         )
-        self.vectors[used] = np.asarray(vectors)[:n]
+        before, after = self.vectors[used], np.asarray(vectors)[:n]
+        self.vectors[used] = after
         self._first[used] = np.asarray(moments.first)[:n]
         self._second[used] = np.asarray(moments.second)[:n]
         self._updates[used] = np.asarray(moments.n_updates)[:n]
+        self.average.update(used, before, after, self._updates[used], self._params)
         self.n_steps += 1
         self.n_predictions += self._packer.n_predictions
         return float(loss)
 
+    def _draw_negatives(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Items, and the logarithm of how often each is expected among them."""
+        negatives, log_expected = self._negatives.draw(self.counts, self.items.size)
+        if self.config.in_batch:
+            n = len(negatives) // 2
+            tokens = self._packer.tokens
+            negatives[-n:] = self._rng.choice(tokens.targets[tokens.weights > 0.0], n)
+            shares = self.counts[negatives] / max(self.counts.sum(), 1.0)
+            log_expected = np.log((len(negatives) - n) / self.items.size + n * shares).astype(np.float32)
+        return negatives, log_expected
+
+    def _rates(self) -> Rates:
+        config = self.config
+        factor = rate_factor(self.n_steps, config.rate_half_time, config.last_rate)
+        # arrays: another number must not compile the step again
+        return Rates(jnp.float32(config.item_rate * factor), jnp.float32(config.dense_rate * factor))
+
     def weights(self) -> TrainedWeights:
-        """A copy of what was learned."""
+        """A copy of what was learned: the moving average of the steps."""
         used = np.flatnonzero(self.items.used)
-        vectors = self.vectors[used]
+        averages = self.average.parameters or {name: np.array(value) for name, value in self._params.items()}
+        vectors = self.average.vectors(used, self.vectors[used])
+        if not self.contents.is_empty:
+            vectors = vectors + self.contents.gather(used) @ averages["content"]
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        parameters = {name: np.array(value) for name, value in self._params.items()}
+        parameters = _served(averages, self.shape)
         return TrainedWeights(
             self.shape, parameters, self.items.ids_of(used.tolist()), vectors / np.maximum(norms, 1e-12)
         )
@@ -208,6 +281,8 @@ class TwoTowerTraining:
             "parameters": {name: np.array(value) for name, value in self._params.items()},
             "moments": [np.array(leaf) for leaf in jax.tree.leaves(self._moments)],
             **columns,
+            "average": self.average.state(np.arange(size), self.vectors[:size]),
+            "contents": self.contents.state(),
             "progress": [self.n_interactions, self.n_steps, self.n_predictions],
             "open": pack_sequences(buffer["open"]),
             "newest": pack_sequences(buffer["newest"]),
@@ -227,7 +302,8 @@ class TwoTowerTraining:
             raise ValueError(f"the state has the shape {state['shape']}")
         self.items.restore(state["items"])
         parameters = dict(state["parameters"])
-        check_parameters(parameters, self.shape)
+        check_parameters(_served(parameters, self.shape), self.shape)
+        self.contents.restore(state["contents"])
         self._params = {name: jnp.asarray(parameters[name]) for name in self._params}
         leaves, structure = jax.tree.flatten(self._moments)
         stored = state["moments"]
@@ -240,6 +316,9 @@ class TwoTowerTraining:
             if len(state[name]) != size:
                 raise ValueError(f"the state has {len(state[name])} rows of {name}, not {size}")
             array[:size] = state[name]
+        if averages := state["average"]["parameters"]:
+            check_parameters(_served(averages, self.shape), self.shape)
+        self.average.restore(state["average"])
         self.n_interactions, self.n_steps, self.n_predictions = (int(n) for n in state["progress"])
         self.buffer.restore(
             unpack_sequences(state["open"]),
@@ -264,7 +343,14 @@ class TwoTowerTraining:
         self.vectors[dropped] = self._first_vectors(len(dropped))
         self._first[dropped] = self._second[dropped] = 0.0
         self._updates[dropped] = 0
+        self.average.forget(dropped)
+        self.contents.forget(dropped)
         self.counts[dropped] = 0.0
+
+
+def _served(parameters: Mapping[str, Any], shape: NetworkShape) -> dict[str, Any]:
+    """Copies of the parameters that a worker needs."""
+    return {name: np.array(parameters[name]) for name in parameter_shapes(shape)}
 
 
 def user_key(user: str) -> int:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
+from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_sources import find_source
 from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
@@ -91,7 +92,9 @@ def add_trainer(models: ModelSet, settings: Settings) -> None:
     in_process = import_package("stream_app.training.in_process", "neural", "--neural")
     training = import_package("stream_app.training.two_tower_training", "neural", "--neural")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
-    models.learners.append(in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config)))
+    models.learners.append(
+        in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config, content=ItemContent()))
+    )
 
 
 def compared_models(settings: Settings, models: ModelSet, names: Sequence[str]) -> ModelSet:

@@ -1,16 +1,20 @@
 """What the trainer learns, and that workers compute the same as it does."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import msgspec
 import numpy as np
 import pytest
 
 from state.snapshots.encoding import decode_snapshot, encode_snapshot
-from stream_app.models.two_tower_network import Head, gap_buckets
+from stream_app.models.item_content import ItemContent
+from stream_app.models.two_tower_network import Head, gap_buckets, parameter_shapes
 from stream_app.training.loss import Batch, encode, normalized
 from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining, user_key
 from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
 from tests.support.two_tower_builders import context_of
+from topics.events import CatalogItem
 from topics.log_keys import one_way_hash
 from topics.records import Kind
 
@@ -155,3 +159,58 @@ def test_a_user_is_forgotten_by_the_hash_of_a_receipt() -> None:
             training.add(user, f"item {n}", Kind.VIEW, 60.0 * n)
     training.forget_user_hash(one_way_hash("ann"))
     assert [each.user_hash for each in training.buffer.pop_new()] == [user_key("bob")]
+
+
+@pytest.mark.parametrize("changes", [{"loss": "sigmoid"}, {"in_batch": True}, {"average": 0.0}])
+def test_options_learn_what_follows_too(changes: dict[str, Any]) -> None:
+    shop = TrainedShop(config=msgspec.structs.replace(CONFIG, **changes)).learn(120)
+    model = shop.model()
+    n_right = 0
+    for start in range(N_ITEMS):
+        *seen, following = ring_items(start, 4)
+        found = model.candidates(context_of(model, *seen), 3)
+        n_right += following in model.index.ids_of(found.items.tolist())
+    assert n_right > 0.8 * N_ITEMS
+
+
+def test_an_item_without_interactions_is_near_items_with_the_same_content() -> None:
+    content = ItemContent(category_slots=32, brand_slots=8)
+    training = TwoTowerTraining(SHAPE, CONFIG, content=content)
+    rng = np.random.default_rng(3)
+    for item in range(40):
+        training.add_catalog(CatalogItem(ts=0, item_id=f"i{item}", categories=[f"c{item % 4}"]))
+    for session in range(300):
+        category = int(rng.integers(4))
+        for at, number in enumerate(rng.integers(10, size=4)):
+            item = category + 4 * int(number)
+            training.add(f"u{session}", f"i{item}", Kind.VIEW, 7_200.0 * session + 40.0 * at)
+        if session % 3 == 2:
+            training.step()
+    for category in range(4):
+        training.add_catalog(CatalogItem(ts=0, item_id=f"new {category}", categories=[f"c{category}"]))
+    restored = TwoTowerTraining(SHAPE, CONFIG, content=ItemContent(category_slots=32, brand_slots=8))
+    restored.restore(decode_snapshot(encode_snapshot(training.state())))
+    for each in (training, restored):
+        weights = each.weights()
+        assert set(weights.parameters) == set(parameter_shapes(SHAPE))
+        vector = dict(zip(weights.item_ids, weights.vectors, strict=True))
+        for category in range(4):
+            of_category = [
+                np.mean([vector[f"new {category}"] @ vector[f"i{item}"] for item in range(other, 40, 4)])
+                for other in range(4)
+            ]
+            assert int(np.argmax(of_category)) == category
+    with pytest.raises(ValueError, match="encoder"):
+        TwoTowerTraining(SHAPE, CONFIG).restore(training.state())
+
+
+def test_a_large_catalog_evicts_no_item() -> None:
+    content = ItemContent(category_slots=8, brand_slots=4)
+    config = msgspec.structs.replace(CONFIG, max_items=20)
+    training = TwoTowerTraining(SHAPE, config, content=content)
+    for item in range(10):
+        training.add("ann", f"i{item}", Kind.VIEW, 60.0 * item)
+    for item in range(30):
+        training.add_catalog(CatalogItem(ts=2_000_000_000_000, item_id=f"new {item}", categories=["c"]))
+    assert {f"i{item}" for item in range(10)} <= set(training.weights().item_ids)
+    assert len(training.weights().item_ids) == 20
