@@ -21,6 +21,7 @@ from stream_app.models.base import (
 from stream_app.models.columns import grow, item_mask, look_up_scores
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
+from stream_app.models.kernels import repeats as kernels
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
 from topics.records import Kind, Reason
@@ -41,6 +42,9 @@ MAX_PURCHASES = 32
 """Last purchased items stored per user."""
 
 _AGE_CLASS = np.array([0, 1, 2, 3, 4, 4, 5, 5, 5, *[6] * 6], np.int64)
+
+
+_NO_SCORES = np.zeros(0, np.float32)
 
 
 class Repeats(Model):
@@ -106,14 +110,17 @@ class Repeats(Model):
         """Count a trial of each earlier item of the session, or of the user's orders."""
         if observation.weight <= 0:
             return
-        previous = observation.previous_items
-        self._is_known = grow(self._is_known, max(observation.item, int(previous.max(initial=0))) + 1)
-        self._is_known[observation.item] = True
-        self._is_known[previous] = True
+        item, previous = observation.item, observation.previous_items
+        if self._index.size > len(self._is_known):
+            self._is_known = grow(self._is_known, self._index.size)
         if observation.kind is Kind.PURCHASE:
-            self._learn_purchase(observation.user, observation.item, observation.ts)
-        elif len(previous):
-            self._count_trials(0, *_distinct(previous), observation.item)
+            self._is_known[item] = True
+            self._is_known[previous] = True
+            self._learn_purchase(observation.user, item, observation.ts)
+        else:
+            kernels.count_views(
+                previous, item, self._is_known, _AGE_CLASS, self._trials[0], self._successes[0]
+            )
 
     def _learn_purchase(self, user: str, item: int, ts: float) -> None:
         row = self._users.index(user, ts)
@@ -162,6 +169,8 @@ class Repeats(Model):
             return EMPTY_CANDIDATES
         best, values = np.empty(k, np.int32), np.empty(k, np.float32)
         n = top_k(items, scores, len(items), self._index.hashes, k, best, values)
+        if is_purchase is None:
+            return Candidates(best[:n], values[:n], best[:n])
         evidence = np.where(np.isin(best[:n], items[is_purchase]), np.int32(NO_ITEM), best[:n])
         return Candidates(best[:n], values[:n], evidence)
 
@@ -194,17 +203,27 @@ class Repeats(Model):
     def _drop_users(self, rows: Items) -> None:
         self._items[rows] = NO_ITEM
 
-    def _scored_items(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_]]:
-        """Items, their probabilities, and whether each is that of a purchase."""
+    def _scored_items(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_] | None]:
+        """Items, their probabilities, and whether each is that of a purchase; None if the user bought nothing."""
         if not context.user:
             # a list without a user has no repeats
-            return EMPTY_ITEMS, np.zeros(0, np.float32), np.zeros(0, np.bool_)
-        present = context.items[(context.items >= 0) & (context.items < len(self._is_known))]
-        viewed, *classes = _distinct(present[self._is_known[present]])
-        scores = self._probabilities(0, *classes)
+            return EMPTY_ITEMS, _NO_SCORES, None
+        n = len(context.items)
+        viewed, scores = np.empty(n, np.int32), np.empty(n, np.float32)
+        n = kernels.score_views(
+            context.items,
+            self._is_known,
+            _AGE_CLASS,
+            self._trials[0],
+            self._successes[0],
+            self.prior,
+            viewed,
+            scores,
+        )
+        viewed, scores = viewed[:n], scores[:n]
         row = self._users.find(context.user)
         if row < 0:
-            return viewed, scores, np.zeros(len(viewed), np.bool_)
+            return viewed, scores, None
         purchased, *classes = self._purchases(row, context.now)
         items = np.concatenate((viewed, purchased))
         scores = np.concatenate((scores, self._probabilities(1, *classes)))
@@ -243,15 +262,3 @@ class Repeats(Model):
         self._counts = grow(self._counts, len(present))
         for name, array in (("items", self._items), ("times", self._times), ("counts", self._counts)):
             array[: len(present)][present] = state[name]
-
-
-def _distinct(items: Items) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct items, newest first, with their age and count classes."""
-    newest_first = items[::-1]
-    distinct, first, counts = np.unique(newest_first, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    back = first[order]
-    ages = np.where(
-        back < len(_AGE_CLASS), _AGE_CLASS[np.minimum(back, len(_AGE_CLASS) - 1)], AGE_CLASSES - 1
-    )
-    return distinct[order], ages, np.minimum(counts[order], COUNT_CLASSES) - 1

@@ -135,9 +135,8 @@ class Trending(Model):
         self._newest = max(self._newest, ts)
         rows = self._segments.assign_rows(observation.segments)
         decayed_weight = weight * self._decay.weight(ts)
-        self._segments.totals[rows] += decayed_weight
         largest = trending_kernels.count_item(
-            item, weight, decayed_weight, self._bucket(ts), rows, self._counts
+            item, weight, decayed_weight, self._bucket(ts), rows, self._segments.totals, plain(self._counts)
         )
         if largest == 2 * self.segment_items:
             for row in rows[self._counts.sizes[rows] == largest].tolist():

@@ -51,7 +51,13 @@ def _find_member(item: int, members: Items, size: int) -> int:
 
 @jit()
 def count_item(
-    item: int, weight: float, decayed_weight: float, bucket: int, rows: Rows, table: TrendCounts
+    item: int,
+    weight: float,
+    decayed_weight: float,
+    bucket: int,
+    rows: Rows,
+    totals: Floats,
+    table: TrendCounts,
 ) -> int:
     """Count an item for all users and in each segment.
 
@@ -63,12 +69,15 @@ def count_item(
         Weight added to the window, and the weight by forward decay added to the long-term sums.
     rows : ndarray of int32, shape (n,)
         Rows of the segments.
+    totals : ndarray of float64, shape (segments,)
+        Long-term sum of each segment.
     """
     table = TrendCounts(*table)
     table.sums[item] += decayed_weight
     _count_in_window(weight, bucket, table.buckets[item], table.counts[item])
     largest = 0
     for row in rows:
+        totals[row] += decayed_weight
         at = _find_member(item, table.members[row], table.sizes[row])
         if at < 0:
             at = table.sizes[row]
