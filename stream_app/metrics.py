@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from stream_app.drift_metrics import DriftMetrics
 from stream_app.erasure_metrics import ErasureMetrics
 from stream_app.metric_group import MetricGroup
+from stream_app.neural_metrics import NeuralMetrics
 from stream_app.reward_metrics import RewardMetrics
 from stream_app.source_metrics import SourceMetrics
 
@@ -374,3 +375,4 @@ class Metrics(
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry if registry is not None else CollectorRegistry())
+        self.neural = NeuralMetrics(self.registry)

@@ -184,6 +184,8 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
         The policy that ordered the list.
     model_version
         Number of interactions folded into the models that ranked the list.
+    neural_version
+        Version of the two-tower model that took part in the ranking; left out if none did.
     items
         The entries, best first.
     features
@@ -196,6 +198,7 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
     generated_at: str
     policy: str
     model_version: int
+    neural_version: str = ""
     items: tuple[ListedItem, ...]
     features: bytes = b""
 

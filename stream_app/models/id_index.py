@@ -66,6 +66,7 @@ class IdIndex:
         self.hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
         self.last_seen: Times = np.full(64, -np.inf)
         self._on_evict = [] if on_evict is None else [on_evict]
+        self._on_add: list[Callable[[int], None]] = []
         self._numbers: dict[str, int] = {}
         self._ids: list[str | None] = []
         self._free: list[int] = []
@@ -87,6 +88,10 @@ class IdIndex:
     def subscribe(self, on_evict: Callable[[Items], None]) -> None:
         """Call a further function with the integers of evicted ids, before these are given to other ids."""
         self._on_evict.append(on_evict)
+
+    def subscribe_additions(self, on_add: Callable[[int], None]) -> None:
+        """Call a function with the integer of each id that is added from now on."""
+        self._on_add.append(on_add)
 
     def find(self, name: str) -> int:
         """Integer of an id, or `NO_ITEM`."""
@@ -154,6 +159,8 @@ class IdIndex:
         self._text_bytes += sys.getsizeof(name)
         self.hashes[number] = stable_hash(name)
         self.last_seen[number] = ts
+        for on_add in self._on_add:
+            on_add(number)
         return number
 
     def _least_recently_seen(self, count: int) -> list[int]:

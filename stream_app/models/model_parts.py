@@ -61,7 +61,8 @@ def parts_of(models: ModelSet) -> dict[str, Part]:
         **{
             model.name: model
             for model in models.models
-            if not (isinstance(model, SessionStoreModel) and model.learns_only_the_store)
+            if not model.is_trained_apart
+            and not (isinstance(model, SessionStoreModel) and model.learns_only_the_store)
         },
         **{learner.name: learner for learner in models.learners},
     }

@@ -123,6 +123,9 @@ class ModelSet(Restorable):
         self.models = registry.create(
             names, self.index, overrides=overrides, max_users=max_users, half_life=half_life, seed=seed
         )
+        # a model that a trainer learns can be switched on and off: no saved state has anything of it
+        trained_apart = {each.name for each in self.models if each.is_trained_apart}
+        self._parameters["names"] = [name for name in names if name not in trained_apart]
         self._novelty_models = [model for model in self.models if model.weighs_novelty]
         self.decay_clocks = {"interactions": self.index.decay_clock, "rewards": DecayClock()}
         self.learners: list[Learner] = []
@@ -362,7 +365,7 @@ class ModelSet(Restorable):
             "index": self.index.state(),
             "tracker": self.tracker.state(),
             "outliers": self.outliers.state(),
-            "models": {model.name: model.state() for model in self.models},
+            "models": {each.name: each.state() for each in self.models if not each.is_trained_apart},
             "learners": {each.name: each.state() for each in self.learners},
         }
 
@@ -373,7 +376,7 @@ class ModelSet(Restorable):
         self.tracker.restore(state["tracker"])
         self.outliers.restore(state["outliers"])
         for model in self.models:
-            model.restore(state["models"][model.name])
+            model.restore(model.state() if model.is_trained_apart else state["models"][model.name])
         learner_states = state["learners"]
         for learner in self.learners:
             if learner.name not in learner_states:

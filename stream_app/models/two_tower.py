@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Hashes
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
-    NO_ITEM,
     Candidates,
     Context,
     Items,
@@ -17,41 +17,19 @@ from stream_app.models.base import (
     Observation,
     Scores,
 )
-from stream_app.models.item_clusters import Grouping, group_vectors
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import two_tower as kernels
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.kernels.two_tower import Clusters, EncoderScratch, Weights
 from stream_app.models.model_state import State
-from stream_app.models.two_tower_network import (
-    Head,
-    NetworkShape,
-    TrainedWeights,
-    check_parameters,
-    gap_buckets,
-)
+from stream_app.models.served_weights import ServedWeights, prepare_weights, serve_weights
+from stream_app.models.two_tower_network import Head, TrainedWeights, gap_buckets
 from topics.records import Reason
 
+SIMILAR_TASTE: Final = "similar_taste"
+"""Source of the items that the model proposes."""
+
 _MIN_SCORE: Final = 1e-30
-
-
-class _Serving(NamedTuple):
-    """Weights in the form in which they are served; replaced as a whole."""
-
-    shape: NetworkShape
-    version: str
-    weights: Weights
-    clusters: Clusters
-    row_of: Items  # shape (items of the index,): row of each item in `clusters`, below 0 for none
-    scratch: EncoderScratch
-    users: NDArray[np.float32]  # shape (heads, factors): the vectors of the user that was encoded last
-    scales: NDArray[
-        np.float32
-    ]  # shape (heads,): factors of the cosines; 0 for a head that learned nothing yet
-    order: Items  # shape (clusters,)
-    found_scores: Scores  # shape (rows,)
-    found_items: Items  # shape (rows,)
 
 
 class EncodedUser(NamedTuple):
@@ -109,8 +87,9 @@ class TwoTower(Model):
     next interaction :math:`u_c = h + H_c h`, scaled to length 1. The probability that item i is next is proportional
     to :math:`\exp(\sigma_c \, u_c \cdot x_i)`.
 
-    A worker learns nothing: a trainer learns from the same log (`stream_app.training`), and `adopt` replaces the
-    weights between two batches. Without weights the model proposes nothing.
+    A worker learns nothing: a trainer learns from the same log (`stream_app.training`), and `swap` replaces the
+    weights between two batches. Without weights the model proposes nothing. An item of the weights that the index
+    does not have is found when it enters the index.
 
     Parameters
     ----------
@@ -126,14 +105,16 @@ class TwoTower(Model):
 
     name: ClassVar[str] = "two_tower"
     additive: ClassVar[bool] = True
+    is_trained_apart: ClassVar[bool] = True
 
     def __init__(self, index: ItemIndex | None = None, *, n_probes: int = 24) -> None:
         self._index = self._shared_or_own(index)
+        self._index.subscribe_additions(self._on_item_added)
         self.n_probes = n_probes
         self._reset()
 
     def _reset(self) -> None:
-        self._serving: _Serving | None = None
+        self._serving: ServedWeights | None = None
         self._encoded: EncodedUser | None = None
 
     @property
@@ -141,18 +122,38 @@ class TwoTower(Model):
         """Version of the weights; empty before there are any."""
         return "" if self._serving is None else self._serving.version
 
+    @property
+    def centroids(self) -> NDArray[np.float32] | None:
+        """Centroids of the groups of item vectors, shape (groups, factors); None without weights."""
+        return None if self._serving is None else self._serving.clusters.centroids
+
     def adopt(self, trained: TrainedWeights, version: str) -> None:
-        """Replace the weights.
+        """Replace the weights, and do all the work for it at once.
 
         Raises
         ------
         ValueError
-            If they do not fit their shape.
+            If they do not fit their shape, or cannot be served.
         """
-        check_parameters(trained.parameters, trained.shape)
-        earlier = None if self._serving is None else self._serving.clusters.centroids
-        self._serving = _serving(trained, version, group_vectors(trained.vectors, earlier), self._index)
+        prepared = prepare_weights(trained, version, self.centroids)
+        self.swap(serve_weights(prepared, self.index_hashes()))
+
+    def index_hashes(self) -> Hashes:
+        """A copy of the hashes of the items' ids, for `serve_weights`."""
+        return self._index.hashes[: self._index.size].copy()
+
+    def swap(self, served: ServedWeights) -> None:
+        """Replace the weights by those that were made from `index_hashes`; takes a millisecond.
+
+        Items that the index has got or lost since that copy are followed.
+        """
+        served.rows.follow(self._index.hashes[: self._index.size])
+        self._serving = served
         self._encoded = None
+
+    def _on_item_added(self, item: int) -> None:
+        if self._serving is not None:
+            self._serving.rows.add(item, int(self._index.hashes[item]))
 
     def learn(self, observation: Observation) -> None:
         """Do nothing: the trainer learns."""
@@ -166,7 +167,7 @@ class TwoTower(Model):
             return None
         length = s.shape.context_length
         items, times, heads = context.items[-length:], context.times[-length:], context.heads[-length:]
-        rows = _rows_of(s, items)
+        rows = s.rows.rows_of(items)
         if len(heads) < len(rows):
             heads = np.zeros(len(rows), np.int32)
         is_known = rows >= 0
@@ -183,7 +184,7 @@ class TwoTower(Model):
         self._encoded = EncodedUser(context, items, rows, n_found, log_partition)
         return self._encoded
 
-    def _search(self, s: _Serving) -> int:
+    def _search(self, s: ServedWeights) -> int:
         user, clusters = s.users[Head.VIEW], s.clusters
         n_clusters = len(clusters.centroids)
         n_probes = min(self.n_probes, n_clusters)
@@ -215,7 +216,7 @@ class TwoTower(Model):
         """Cosine of the user with each item, shape (n,); 0 for an item without a vector, or an unknown user."""
         out = np.zeros(len(items), np.float32)
         if self.encode(context) is not None and (s := self._serving) is not None:
-            kernels.dot_products(s.clusters.vectors, _rows_of(s, items), s.users[head], out)
+            kernels.dot_products(s.clusters.vectors, s.rows.rows_of(items), s.users[head], out)
         return out
 
     def score(self, context: Context, items: Items) -> Scores:
@@ -234,7 +235,7 @@ class TwoTower(Model):
             return None
         return FeatureInputs(
             s.clusters.vectors,
-            _rows_of(s, items),
+            s.rows.rows_of(items),
             s.users,
             int(encoded.rows[-1]),
             s.scales,
@@ -243,22 +244,17 @@ class TwoTower(Model):
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the interaction that was attended to most."""
-        return Reason("similar_taste", item_id=self._index.id_of(evidence))
+        return Reason(SIMILAR_TASTE, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:
         """Drop the vectors of items."""
         self._encoded = None
-        if (s := self._serving) is not None:
-            rows = _rows_of(s, items)
-            s.clusters.items[rows[rows >= 0]] = NO_ITEM
-            s.row_of[items[items < len(s.row_of)]] = NO_ITEM
+        if self._serving is not None:
+            self._serving.rows.forget(items)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        if (s := self._serving) is None:
-            return 0
-        scratch = (*s.scratch, s.users, s.scales, s.order, s.found_scores, s.found_items)
-        return sum(array.nbytes for array in (*s.weights, *s.clusters, s.row_of, *scratch))
+        return 0 if self._serving is None else self._serving.memory()
 
     def _get_state(self) -> State:
         # The weights are in the store of the trainer; a worker loads the announced ones.
@@ -266,51 +262,3 @@ class TwoTower(Model):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         """Do nothing."""
-
-
-def _rows_of(serving: _Serving, items: Items) -> Items:
-    """Rows of items, below 0 for none."""
-    row_of = serving.row_of
-    rows = row_of[np.minimum(items, len(row_of) - 1)]
-    rows[(items < 0) | (items >= len(row_of))] = NO_ITEM
-    return rows
-
-
-def _scales(trained: TrainedWeights) -> NDArray[np.float32]:
-    # a head is zeros until its first target
-    has_learned = np.abs(trained.parameters["heads"]).max(axis=(1, 2)) > 0.0
-    has_learned[Head.VIEW] = True
-    scales: NDArray[np.float32] = np.where(has_learned, trained.parameters["scale"], 0.0).astype(np.float32)
-    return scales
-
-
-def _serving(trained: TrainedWeights, version: str, grouping: Grouping, index: ItemIndex) -> _Serving:
-    shape, d = trained.shape, trained.shape.n_factors
-    order = grouping.order
-    items = np.array(index.find_all([trained.item_ids[at] for at in order.tolist()]), np.int32)
-    row_of = np.full(max(1, index.size), NO_ITEM, np.int32)
-    known = np.flatnonzero(items >= 0)
-    row_of[items[known]] = known
-    n, length = len(items), shape.context_length
-    return _Serving(
-        shape,
-        version,
-        Weights(
-            **{name: np.ascontiguousarray(value, np.float32) for name, value in trained.parameters.items()}
-        ),
-        Clusters(np.ascontiguousarray(trained.vectors[order]), items, grouping.starts, grouping.centroids),
-        row_of,
-        EncoderScratch(
-            np.zeros((length, d), np.float32),
-            np.zeros(length, np.float32),
-            np.zeros(d, np.float32),
-            np.zeros(d, np.float32),
-            np.zeros(d, np.float32),
-            np.zeros(shape.hidden, np.float32),
-        ),
-        np.zeros((len(Head), d), np.float32),
-        _scales(trained),
-        np.arange(len(grouping.centroids), dtype=np.int32),
-        np.zeros(n, np.float32),
-        np.zeros(n, np.int32),
-    )

@@ -2,9 +2,22 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from stream_app.models.model_set import ModelSet
+from stream_app.models.two_tower import TwoTower
+from stream_app.models.two_tower_network import NetworkShape, TrainedWeights, first_parameters
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source
+
+
+def adopt_small_weights(models: ModelSet, item_ids: Sequence[str]) -> None:
+    """Give a two-tower model, if one runs, weights for some items, so that its kernels are used."""
+    shape = NetworkShape(n_factors=4, hidden=2)
+    vectors = np.eye(len(item_ids), shape.n_factors, dtype=np.float32)
+    for model in models.models:
+        if isinstance(model, TwoTower):
+            model.adopt(TrainedWeights(shape, first_parameters(shape, 7), list(item_ids), vectors), "1")
 
 
 def warm_up(names: Sequence[str]) -> None:
@@ -25,6 +38,7 @@ def warm_up(names: Sequence[str]) -> None:
         for source, kind in ((Source.CLICK, Kind.VIEW), (Source.PURCHASE, Kind.PURCHASE)):
             models.learn(Interaction(source, 0, offset, ts, "user", kind, (Line(name),), segments, "word"))
     models.learn_catalog(CatalogItem(ts=1_000_000, item_id="c", title="word"))
+    adopt_small_weights(models, "bc")
     for user in ("user", ""):
         context = models.context(user, ["c"], [1000.0], 0, segments, 1000.0, "word")
         for model, proposed in models.candidates(context, 2):

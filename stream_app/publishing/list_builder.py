@@ -10,6 +10,7 @@ from state.row import UserRow
 from state.user_rows import UserRowStore
 from stream_app.client.redis_contract import encode_list, search_key, user_key
 from stream_app.metrics import Metrics
+from stream_app.models.two_tower import SIMILAR_TASTE
 from stream_app.publishing.flush_batch import UserList
 from stream_app.publishing.list_documents import MAX_LIST_BYTES, build_list, shorten, to_published_list
 from stream_app.publishing.publisher import Document
@@ -76,6 +77,11 @@ class ListBuilder:
         key, n_events = user_key(user_id), row.counts.total
         recommended = self._to_user_list(user_id, key, ranked, generated_at, n_events, degraded=degraded)
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
+        if ranked.neural_version:
+            self._metrics.neural.list_items.inc(len(ranked.items))
+            self._metrics.neural.brought_items.inc(
+                [item.why.source for item in ranked.items].count(SIMILAR_TASTE)
+            )
         search = None
         if with_search and row.queries:
             search = self._build_search_list(request, row, generated_at, degraded=degraded)

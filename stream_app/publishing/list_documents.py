@@ -39,7 +39,7 @@ def build_list(
         When it was ranked, RFC 3339.
     events
         Number of the user's events that the list reflects. The list id is a hash of the key, the model version and
-        this number; with features, of the policy and the items too.
+        this number; with features, of the policy and the items too; with a two-tower model, of its version too.
     degraded
         Whether the ranking was degraded: the re-ranked list may have the same model version and events, and needs
         another id.
@@ -48,6 +48,8 @@ def build_list(
     if ranked.features:
         # A policy that learns from rewards changes lists without an event of the user.
         identity = "|".join((identity, ranked.policy, *(item.id for item in ranked.items)))
+    if ranked.neural_version:
+        identity = f"{identity}|{ranked.neural_version}"
     if degraded:
         identity = f"{identity}|degraded"
     recommendation_list = RecommendationList(
@@ -56,6 +58,7 @@ def build_list(
         generated_at=generated_at,
         policy=ranked.policy,
         model_version=ranked.model_version,
+        neural_version=ranked.neural_version,
         items=ranked.items,
     )
     if query is not None:

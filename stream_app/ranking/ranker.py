@@ -11,6 +11,7 @@ from stream_app.models.base import Context
 from stream_app.models.id_entrance import CONTEXT_LENGTH
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store_model import SessionStoreModel
+from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.diversity import Diversifier
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal
@@ -35,6 +36,7 @@ class RankedList(NamedTuple):
     model_version: int  # interactions folded into the models
     # features that the policy used, one row per item (`stream_app.experiment.feature_rows`); empty for none
     features: bytes = b""
+    neural_version: str = ""  # version of the two-tower model that took part; empty if none did
 
 
 class Ranker:
@@ -68,6 +70,7 @@ class Ranker:
         self._length = length
         self._fusion = ReciprocalRankFusion(borda=borda)
         self._search_ranker = SearchRanker(models, per_source=per_source)
+        self._two_tower = next((model for model in models.models if isinstance(model, TwoTower)), None)
         self._diversifier = None if rules.disabled else Diversifier(models, rules)
         self._learned = learned = models.learner(ChoiceFusion)
         live = models.learner(LivePolicies)
@@ -164,7 +167,10 @@ class Ranker:
             excluded=request.excluded,
             models=[*self._degraded_sources, *self._degraded_fallback_sources] if degraded else None,
         )
-        return RankedList(listed_items, self._search_ranker.policy, self.models.version)
+        neural_version = "" if self._two_tower is None or degraded else self._two_tower.version
+        return RankedList(
+            listed_items, self._search_ranker.policy, self.models.version, neural_version=neural_version
+        )
 
     def is_public_query(self, query: str) -> bool:
         """Whether enough users chose an item after a query that a list for it may be published."""
@@ -244,7 +250,15 @@ class Ranker:
             )
             fused, propensities = fused.at(order), probabilities.tolist()
         listed_items = self._to_listed_items(context, proposals, fused, propensities)
-        return RankedList(listed_items, policy, self.models.version, features)
+        neural = self._two_tower
+        takes_part = neural is not None and any(model is neural for model, _ in proposals)
+        return RankedList(
+            listed_items,
+            policy,
+            self.models.version,
+            features,
+            neural.version if neural and takes_part else "",
+        )
 
     def _to_listed_items(
         self,

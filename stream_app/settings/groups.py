@@ -28,6 +28,9 @@ from topics.catalog import TopicSpec, catalog
 from topics.codec import Limits
 from topics.events import MAX_LIST_ITEMS
 
+TWO_TOWER: Final = "two_tower"
+"""Name of the model that ``HEADRACE_NEURAL`` adds to the others."""
+
 _HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
 
 
@@ -98,6 +101,11 @@ class ModelSettings(SettingsGroup):
         description="Models to run, a JSON list; `river:reco.BiasedMF` is one of River, and installed packages may "
         "register further names (docs/extending.md).",
     )
+    neural: bool = Field(
+        False,
+        description="Whether the two-tower model runs, whose weights `headrace trainer` learns (docs/neural.md). "
+        "Without a checkpoint of the trainer, lists are those of the other models.",
+    )
     model_parameters: dict[str, dict[str, int | float | str]] = Field(
         {},
         description="Hyperparameters of single models, a JSON object such as "
@@ -126,6 +134,11 @@ class ModelSettings(SettingsGroup):
                 "fusion", "There is no fusion {name}; there are {known}", {"name": repr(name), "known": known}
             )
         return name
+
+    @property
+    def model_names(self) -> list[str]:
+        """The models that run."""
+        return [*self.models, TWO_TOWER] if self.neural and TWO_TOWER not in self.models else self.models
 
     max_items: PositiveInt = Field(200_000, description="Maximum number of items in the models.")
     max_users: PositiveInt = Field(200_000, description="Maximum number of users in the models.")
@@ -358,7 +371,7 @@ class Settings(
         """Configuration of models, fusion and lists."""
         return RankingConfig(
             models=ModelsConfig(
-                names=self.models,
+                names=self.model_names,
                 parameters=self.model_parameters,
                 max_items=self.max_items,
                 max_users=self.max_users,

@@ -249,6 +249,7 @@ class Worker:
             await components.policies.start(),
             await components.replica.start(),
             components.flush_loop.start(),
+            *(await components.checkpoints.start() if components.checkpoints is not None else ()),
         ):
             task.add_done_callback(self._on_task_done)
         for work, name in self.erasures.tasks(self.store_retry.run):
@@ -278,6 +279,8 @@ class Worker:
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
             # The previous owners had the published lists of these users, and the outcomes, in memory.
             await components.list_recovery.recover(owned, ends)
+            if components.checkpoints is not None:
+                await components.checkpoints.wait_until_loaded()
             if self.fence.generation != generation:
                 # The partitions were revoked: the barrier opens after the next recovery of the table.
                 continue
@@ -355,6 +358,8 @@ class Worker:
         for task in tuple(self._background):
             task.cancel()
         await components.policies.stop()
+        if components.checkpoints is not None:
+            await components.checkpoints.stop()
         await components.replica.stop()
         await self.batch_producer.flush()
         await self.components.replica.try_snapshot()

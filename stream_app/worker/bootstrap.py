@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from state.checkpoint_store import CheckpointStore
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.snapshots.files import StoreUnavailableError
@@ -21,6 +22,7 @@ from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.event_logs import TopicIncarnations, bases
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.models.two_tower import TwoTower
 from stream_app.publishing.clocks import Clocks
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.drift_watch import DriftWatch
@@ -35,11 +37,13 @@ from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import CatalogEventHandler
 from stream_app.worker.agents.users import UserEventHandler
+from stream_app.worker.checkpoint_follower import CheckpointFollower
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.decay_controller import DecayController
 from stream_app.worker.event_processor import EventProcessor
 from stream_app.worker.list_recovery import ListRecovery
 from stream_app.worker.model_loading import load_models
+from stream_app.worker.model_stores import make_checkpoint_store
 from stream_app.worker.policy_controller import PolicyController
 from stream_app.worker.replica import Replica
 from stream_app.worker.reward_attributor import RewardAttributor
@@ -58,6 +62,8 @@ class Ports(NamedTuple):
         The partition that a user's events belong to; None to accept events in every partition.
     incarnations
         Ids of the topics, and what is added to offsets.
+    checkpoint_store
+        Where a trainer writes; None for the store of the settings.
     """
 
     rows: UserRowStore
@@ -69,10 +75,11 @@ class Ports(NamedTuple):
     partition_of: Callable[[str], int] | None = None
     incarnations: TopicIncarnations = TopicIncarnations()
     timer: Callable[[], float] = time.monotonic
+    checkpoint_store: CheckpointStore | None = None
 
 
 class Components(NamedTuple):
-    """The components of one worker, wired."""
+    """The components of one worker, wired; `checkpoints` is None where no two-tower model runs."""
 
     models: ModelSet
     list_store: PublishedListStore
@@ -88,6 +95,7 @@ class Components(NamedTuple):
     decay: DecayController
     user_events: UserEventHandler
     catalog_events: CatalogEventHandler
+    checkpoints: CheckpointFollower | None
 
 
 def build_components(settings: Settings, ports: Ports) -> Components:
@@ -163,6 +171,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
             bases(ports.incarnations.event_logs),
         ),
         catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
+        checkpoints=_build_checkpoints(settings, ports, replica),
     )
 
 
@@ -194,6 +203,20 @@ def build_flush_loop(
         FlushTelemetry(ports.metrics, prequential, models, clocks),
         settings.flush_linger,
         clocks,
+    )
+
+
+def _build_checkpoints(settings: Settings, ports: Ports, replica: Replica) -> CheckpointFollower | None:
+    model = next((each for each in replica.models.models if isinstance(each, TwoTower)), None)
+    if model is None:
+        return None
+    return CheckpointFollower(
+        model,
+        ports.checkpoint_store or make_checkpoint_store(settings),
+        replica,
+        ports.metrics.neural,
+        broker=settings.broker,
+        clock=ports.clock,
     )
 
 

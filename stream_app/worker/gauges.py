@@ -52,4 +52,6 @@ async def report_regularly(
         components.policies.report()
         components.decay.report()
         report_sources(components.models, metrics)
+        if components.checkpoints is not None:
+            components.checkpoints.report()
         await asyncio.sleep(_INTERVAL)

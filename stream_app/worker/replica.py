@@ -197,6 +197,23 @@ class Replica:
                     progress(start - lag, start)
                 await self._advanced.wait()
 
+    async def interaction_ends(self) -> dict[int, int]:
+        """The offset after the last interaction of each partition."""
+        tps = [tp for tp in self._assigned if tp.topic == INTERACTIONS.name]
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(tps)
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def wait_until_passed(self, offsets: Sequence[int]) -> None:
+        """Wait until all interactions before these offsets, one a partition, are folded."""
+        async with self._advanced:
+            while not all(self._has_passed(partition, offset) for partition, offset in enumerate(offsets)):
+                await self._advanced.wait()
+
+    def _has_passed(self, partition: int, offset: int) -> bool:
+        # This worker has folded all interactions of partitions that it owns, though some are not acknowledged yet.
+        is_owned = TopicPartition(INTERACTIONS.name, partition) in self._owned
+        return is_owned or self._positions.get((INTERACTIONS.name, partition), 0) >= offset
+
     def set_owned_partitions(self, partitions: Collection[int]) -> None:
         """Stop reading interactions and rewards of partitions that this worker owns: it writes all of them.
 

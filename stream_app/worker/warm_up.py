@@ -18,10 +18,11 @@ def warm_up(settings: Settings) -> None:
 
     The first run on a machine compiles for some seconds and caches the result; later runs load it.
     """
-    models_warm_up.warm_up(settings.models)
+    models_warm_up.warm_up(settings.model_names)
     models = make_models(settings.ranking_config)
     for item in "ab":
         models.learn_catalog(CatalogItem(item_id=item, ts=0, price=1.0, categories=["c"], brand="d"))
+    models_warm_up.adopt_small_weights(models, "ab")
     clicks = [(user, item) for user in "abc" for item in "ab"] * (MIN_CHOICES // 2)
     for offset, (user, item) in enumerate(clicks):
         models.learn(Interaction(Source.CLICK, 0, offset, offset, user, Kind.VIEW, (Line(item),)))

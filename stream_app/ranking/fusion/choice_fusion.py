@@ -12,8 +12,10 @@ from stream_app.models.interaction_kinds import KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import Restorable, State
+from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.rank_fusion import FusedList
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
+from stream_app.ranking.fusion.trained_columns import join_columns, split_columns
 from stream_app.ranking.kernels.listwise import probabilities, shifted_logits
 from topics.records import Interaction, Reason
 
@@ -54,6 +56,8 @@ class ChoiceFusion(Estimator, Restorable):
         Names of the features.
     per_source
         Candidates from each source.
+    apart
+        Columns of models that a trainer learns, see `stream_app.ranking.fusion.trained_columns`.
 
     Attributes
     ----------
@@ -67,9 +71,16 @@ class ChoiceFusion(Estimator, Restorable):
     name: ClassVar[str] = "fusion"
 
     def __init__(
-        self, models: ModelSet, ranker: SoftmaxRanker, names: Sequence[str], per_source: int
+        self,
+        models: ModelSet,
+        ranker: SoftmaxRanker,
+        names: Sequence[str],
+        per_source: int,
+        apart: Sequence[int] = (),
     ) -> None:
         self._models = models
+        self._two_tower = next((model for model in models.models if isinstance(model, TwoTower)), None)
+        self._apart = tuple(apart)
         self._index = models.index
         self.ranker = ranker
         self.names = tuple(names)
@@ -147,7 +158,16 @@ class ChoiceFusion(Estimator, Restorable):
         shortlist = self.shortlist(context, self.proposals(context), self._index.available)
         ranks = np.flatnonzero(shortlist.items == item)
         if len(ranks) and len(shortlist.items) > 1:
-            self.ranker.learn(shortlist.matrix, int(ranks[0]))
+            self._learn_row(shortlist, int(ranks[0]))
+
+    @property
+    def _is_untrained(self) -> bool:
+        """Whether the two-tower model has no weights yet, or does not run."""
+        return self._two_tower is None or not self._two_tower.version
+
+    def _learn_row(self, shortlist: Shortlist, row: int) -> None:
+        self.ranker.is_late_idle = self._is_untrained
+        self.ranker.learn(shortlist.matrix, row)
 
     def score(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
@@ -190,13 +210,19 @@ class ChoiceFusion(Estimator, Restorable):
         """Do nothing: no state is per item."""
 
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
-        return self.policy, {"names": list(self.names)}
+        return self.policy, {"names": [name for at, name in enumerate(self.names) if at not in self._apart]}
 
     def _get_state(self) -> State:
-        return {"ranker": self.ranker.state(), "seen": self._interactions_seen}
+        state: State = {"ranker": self.ranker.state(), "seen": self._interactions_seen}
+        if self._apart:
+            state["ranker"], state["apart"] = split_columns(state["ranker"], self.names, self._apart)
+        return state
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        self.ranker.restore(state["ranker"])
+        ranker = state["ranker"]
+        if self._apart:
+            ranker = join_columns(ranker, state.get("apart", {}), self.names, self._apart)
+        self.ranker.restore(ranker)
         self._interactions_seen = int(state["seen"])
 
     def memory(self) -> int:

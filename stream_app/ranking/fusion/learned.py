@@ -134,20 +134,14 @@ class LearnedFusion(ChoiceFusion):
         ]
         self._further_models = frozenset(further_models)
         self._further = [model for model in models.models if model.name in self._further_models]
-        self.table = FeatureTable(
-            [
-                *(
-                    block
-                    for block in blocks
-                    if block.needs is None
-                    or any(
-                        isinstance(model, block.needs) and model.name not in without
-                        for model in models.models
-                    )
-                ),
-                proposal_block(further_models),
-            ]
-        )
+        used_blocks = [
+            block
+            for block in blocks
+            if block.needs is None
+            or any(isinstance(model, block.needs) and model.name not in without for model in models.models)
+        ]
+        self.table = FeatureTable([*used_blocks, proposal_block(further_models)])
+        apart = self._columns_apart(used_blocks)
         ranker = SoftmaxRanker(
             self.table.width,
             seed=seed,
@@ -156,8 +150,9 @@ class LearnedFusion(ChoiceFusion):
             output_learning_rate=output_learning_rate,
             decay=decay,
             batch_size=batch_size,
+            late=apart,
         )
-        super().__init__(models, ranker, self.table.names, per_source)
+        super().__init__(models, ranker, self.table.names, per_source, apart)
         self._blocks = tuple(blocks)
         self._without = tuple(without)
         self.switch = SourceSwitch(further_models, enabled=switch_sources)
@@ -172,7 +167,7 @@ class LearnedFusion(ChoiceFusion):
             models,
             self._store,
             self._vectors,
-            next((model for model in models.models if isinstance(model, TwoTower)), None),
+            self._two_tower,
             np.full(capacity, -1, np.int32),
             np.zeros(MAX_CANDIDATES, np.float32),
         )
@@ -186,6 +181,14 @@ class LearnedFusion(ChoiceFusion):
             "switch_sources": self.switch.enabled,
             "without": self._without,
         }
+
+    def _columns_apart(self, blocks: Sequence[FeatureBlock]) -> list[int]:
+        """The columns of models that a trainer learns."""
+        trained_blocks = [block for block in blocks if block.needs and block.needs.is_trained_apart]
+        proposals = proposal_block([model.name for model in self._further if model.is_trained_apart])
+        return [
+            self.table.column(spec.name) for block in (*trained_blocks, proposals) for spec in block.specs
+        ]
 
     def _source_columns(self, further_models: Sequence[str]) -> dict[str, NDArray[np.intp]]:
         """The columns of each model that is not on the session store."""
@@ -244,11 +247,13 @@ class LearnedFusion(ChoiceFusion):
             number
             for number, (model, _) in enumerate(proposals)
             if (model.name == probe if probe else switch.is_active(model.name))
+            # what is not there yet is not useless
+            and not (model.is_trained_apart and self._is_untrained)
         ]
         rows = np.flatnonzero(shortlist.items == item)
         if len(rows) and len(shortlist.items) > 1:
             gains = self._gains(context, proposals, shortlist, int(rows[0]), measured)
-            self.ranker.learn(shortlist.matrix, int(rows[0]))
+            self._learn_row(shortlist, int(rows[0]))
         else:
             gains = [0.0] * len(measured)
         for number, gain in zip(measured, gains, strict=True):

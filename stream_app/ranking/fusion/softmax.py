@@ -1,6 +1,6 @@
 """A listwise ranker over piecewise-linear features and a hidden layer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -12,6 +12,9 @@ from stream_app.ranking.kernels.softmax import PendingStep, ScoringTables, Softm
 
 AVERAGING_STEPS: Final = 1_000
 """Steps that the weights are averaged over."""
+
+FIRST_SQUARE_SUM: Final = 1e-2
+"""Sum of squared gradients before anything is learned."""
 
 _MIN_PROBABILITY: Final = 2e-4
 """Less probable rows are left out of the gradient: they change it by less than their computation costs."""
@@ -40,6 +43,15 @@ class SoftmaxRanker(ListwiseRanker):
         Choices whose gradients are added up before a step.
     seed
         Of the initial weights of the hidden units.
+    late
+        Features whose initial weights are 0 and not random: those of a model that may have no scores at first. They
+        change no score until they have learned.
+
+    Attributes
+    ----------
+    is_late_idle
+        Whether `late` features have no values now: their weights stay as they are then, so that everything is learned
+        as without these features.
 
     References
     ----------
@@ -68,6 +80,7 @@ class SoftmaxRanker(ListwiseRanker):
         decay: float = 0.0,
         batch_size: int = 4,
         seed: int = 7,
+        late: Sequence[int] = (),
     ) -> None:
         parameters: dict[str, Any] = {
             "features": features,
@@ -82,11 +95,15 @@ class SoftmaxRanker(ListwiseRanker):
         super().__init__(parameters)
         units = hidden + 1
         rng = np.random.default_rng(seed)
-        slopes = rng.normal(size=(features, 1, units)) / np.sqrt(20.0)
+        self._late = list(late)
+        self.is_late_idle = False
+        slopes = np.zeros((features, 1, units))
+        drawn = np.setdiff1d(np.arange(features), self._late)
+        slopes[drawn] = rng.normal(size=(len(drawn), 1, units)) / np.sqrt(20.0)
         knots = (slopes * np.linspace(0.0, 1.0, bins + 1)[None, :, None]).astype(np.float32)
         knots[:, :, 0] = 0.0
         out = (0.3 * rng.normal(size=units)).astype(np.float32)
-        small = np.float32(1e-2)
+        small = np.float32(FIRST_SQUARE_SUM)
         self.weights = SoftmaxWeights(
             knots,
             out,
@@ -138,6 +155,9 @@ class SoftmaxRanker(ListwiseRanker):
         parameters = self.parameters
         if self.choices % parameters["batch_size"]:
             return
+        if self.is_late_idle:
+            # the gradient of a feature that is 0 moves the bias once more
+            self._pending.knots[self._late] = 0.0
         kernels.take_step(
             self.weights,
             self._pending,

@@ -5,23 +5,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.item_clusters import Grouping, group_vectors
 from stream_app.models.item_index import ItemIndex
+from stream_app.models.served_weights import LARGEST_PARAMETER, prepare_weights, serve_weights
 from stream_app.models.two_tower import TwoTower
-from stream_app.models.two_tower_network import Head, NetworkShape, TrainedWeights, first_parameters
+from stream_app.models.two_tower_network import Head, TrainedWeights
 from stream_app.ranking.fusion.feature_blocks import write_two_tower
 from stream_app.ranking.kernels.feature_table import TwoTowerFeature
+from tests.support import two_tower_builders
 from tests.support.two_tower_builders import context_of
 
-SHAPE = NetworkShape(n_factors=16, hidden=8, context_length=6)
 
-
-def random_weights(n: int, shape: NetworkShape = SHAPE, seed: int = 3) -> TrainedWeights:
-    vectors = np.random.default_rng(seed).normal(0.0, 1.0, (n, shape.n_factors)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return TrainedWeights(shape, first_parameters(shape, seed), [f"i{at}" for at in range(n)], vectors)
+def random_weights(n: int, seed: int = 3) -> TrainedWeights:
+    return two_tower_builders.random_weights([f"i{at}" for at in range(n)], seed=seed)
 
 
 def model_with(weights: TrainedWeights, **parameters: int) -> TwoTower:
@@ -139,6 +138,76 @@ def test_an_evicted_item_is_not_proposed_and_its_successor_has_no_vector() -> No
     assert model.score(context, best[:1]).tolist() == [0.0]
 
 
+def proposed(model: TwoTower, *history: str) -> set[str]:
+    found = model.candidates(context_of(model, *history), 100)
+    return set(model.index.ids_of(found.items.tolist()))
+
+
+def test_an_item_that_enters_the_index_later_has_its_vector() -> None:
+    index = ItemIndex(100)
+    model = TwoTower(index)
+    index.index("i1", 0.0)
+    model.adopt(random_weights(5), "1")
+    assert proposed(model, "i1") == {"i1"}
+    # many others enter, too: the rows have to grow
+    for name in (*(f"other {n}" for n in range(80)), "i3"):
+        index.index(name, 1.0)
+    assert proposed(model, "i1") == proposed(model, "i3") == {"i1", "i3"}
+
+
+def test_an_integer_that_goes_to_another_item_follows_it() -> None:
+    index = ItemIndex(3)
+    model = TwoTower(index)
+    index.subscribe(model.forget_items)
+    for at in range(3):
+        index.index(f"i{at}", float(at))
+    model.adopt(random_weights(5), "1")
+    assert index.index("i4", 9.0) == 0
+    assert proposed(model, "i2") == {"i1", "i2", "i4"}
+    assert proposed(model, "i4") == {"i1", "i2", "i4"}
+    index.index("no vector", 10.0)
+    assert proposed(model, "i2") == {"i2", "i4"}
+    index.forget("i2")
+    assert index.index("i2", 11.0) >= 0
+    assert proposed(model, "i4") == {"i2", "i4"}
+
+
+def test_what_the_index_gets_and_loses_during_the_preparation_is_followed() -> None:
+    index = ItemIndex(3)
+    model = TwoTower(index)
+    index.subscribe(model.forget_items)
+    for at in range(3):
+        index.index(f"i{at}", float(at))
+    served = serve_weights(prepare_weights(random_weights(6), "1"), model.index_hashes())
+    for at, name in enumerate(("i5", "no vector", "i0")):
+        index.index(name, 10.0 + at)
+    model.swap(served)
+    assert proposed(model, "i0") == {"i0", "i5"}
+    assert not model.score(context_of(model, "i0"), np.array([index.find("no vector")], np.int32)).any()
+
+
+@pytest.mark.parametrize("field", ["n_factors", "context_length", "hidden", "n_gaps"])
+@pytest.mark.parametrize("value", [0, 5_000])
+def test_dimensions_that_cannot_be_served_are_refused(field: str, value: int) -> None:
+    shape = structs.replace(two_tower_builders.SMALL_SHAPE, **{field: value})
+    vectors = np.ones((1, shape.n_factors), np.float32)
+    with pytest.raises(ValueError, match=f"{field} is {value}"):
+        prepare_weights(TrainedWeights(shape, {}, ["i1"], vectors), "1")
+
+
+@pytest.mark.parametrize("value", [-LARGEST_PARAMETER, LARGEST_PARAMETER])
+def test_the_largest_parameters_that_are_served_give_finite_scores(value: float) -> None:
+    weights = random_weights(20)
+    for name, array in weights.parameters.items():
+        array[...] = abs(value) if name == "scale" else value
+    model = model_with(weights)
+    context = context_of(model, *(f"i{at}" for at in range(6)))
+    assert np.isfinite(model.score(context, np.arange(20, dtype=np.int32))).all()
+    out = np.zeros((20, len(TwoTowerFeature)), np.float32)
+    write_two_tower(model, context, np.arange(20, dtype=np.int32), 0, out)
+    assert np.isfinite(out).all()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -146,6 +215,8 @@ def test_an_evicted_item_is_not_proposed_and_its_successor_has_no_vector() -> No
         lambda parameters: parameters.update(more=parameters["key"]),
         lambda parameters: parameters.update(key=parameters["key"][:3]),
         lambda parameters: parameters.update(scale=np.full(len(Head), np.nan, np.float32)),
+        lambda parameters: parameters.update(scale=np.zeros(len(Head), np.float32)),
+        lambda parameters: parameters.update(last=np.full(1, 1e30, np.float32)),
     ],
 )
 def test_weights_of_another_shape_are_refused_and_the_old_ones_stay(
@@ -154,7 +225,7 @@ def test_weights_of_another_shape_are_refused_and_the_old_ones_stay(
     model = model_with(random_weights(50))
     weights = random_weights(50, seed=9)
     damage(weights.parameters)
-    with pytest.raises(ValueError, match=r"parameters|dimensions|finite"):
+    with pytest.raises(ValueError, match=r"parameters|dimensions|finite|positive|beyond"):
         model.adopt(weights, "2")
     assert model.version == "1"
     assert len(model.candidates(context_of(model, "i1"), 5).items) == 5
@@ -176,7 +247,7 @@ def test_the_vector_of_a_user_depends_on_what_they_did_with_the_items() -> None:
 
 def test_heads_of_carts_and_purchases_have_features_once_they_learned_something() -> None:
     weights = random_weights(60)
-    weights.parameters["heads"][Head.PURCHASE] = 0.5 * np.eye(SHAPE.n_factors)[::-1]
+    weights.parameters["heads"][Head.PURCHASE] = 0.5 * np.eye(two_tower_builders.SMALL_SHAPE.n_factors)[::-1]
     model = model_with(weights)
     items = np.append(np.arange(60), NO_ITEM).astype(np.int32)
     out = np.zeros((61, len(TwoTowerFeature)), np.float32)

@@ -1,0 +1,86 @@
+"""The columns of models that a trainer learns, in the saved state of a fusion.
+
+Such a model can be switched on and off in a running shop, and a replay of the log cannot learn its columns, since the
+weights of the time are gone. So a state holds them apart from all others: a fusion without the model restores the
+rest, and one with it begins with columns that change no score.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from stream_app.models.model_state import State
+from stream_app.ranking.fusion.softmax import FIRST_SQUARE_SUM
+
+_BY_COLUMN: Final = "knots"
+"""Part of the names of the arrays with a row for each column."""
+
+
+def split_columns(
+    ranker: Mapping[str, Any], names: Sequence[str], apart: Sequence[int]
+) -> tuple[State, State]:
+    """Take columns out of the state of a ranker.
+
+    Parameters
+    ----------
+    names
+        Of all columns.
+    apart
+        The columns to take out.
+
+    Returns
+    -------
+    rest, taken : dict
+        The state of a ranker without these columns; their weights by name of the array and of the column.
+    """
+    is_kept = np.ones(len(names), np.bool_)
+    is_kept[list(apart)] = False
+    weights = ranker["weights"]
+    rest = {name: array[is_kept] if _BY_COLUMN in name else array for name, array in weights.items()}
+    taken = {
+        name: {names[at]: np.array(array[at]) for at in apart}
+        for name, array in weights.items()
+        if _BY_COLUMN in name
+    }
+    parameters = {**ranker["parameters"], "features": int(is_kept.sum())}
+    return {**ranker, "parameters": parameters, "weights": rest}, taken
+
+
+def join_columns(
+    rest: Mapping[str, Any], taken: Mapping[str, Any], names: Sequence[str], apart: Sequence[int]
+) -> State:
+    """Put columns into the state of a ranker; columns that were not saved begin as those of a new ranker.
+
+    Parameters
+    ----------
+    rest, taken
+        Results of `split_columns`.
+    names, apart
+        As there; they may differ from those of the saved state.
+
+    Raises
+    ------
+    ValueError
+        If the state does not have all columns that are not apart.
+    """
+    n_rest = len(names) - len(apart)
+    if rest["parameters"]["features"] != n_rest:
+        raise ValueError(
+            f"softmax: features is {n_rest}, but the state was saved with {rest['parameters']['features']}"
+        )
+    kept = [at for at in range(len(names)) if at not in set(apart)]
+    weights: dict[str, Any] = {}
+    for name, value in rest["weights"].items():
+        if _BY_COLUMN not in name:
+            weights[name] = value
+            continue
+        array = np.asarray(value, np.float32)
+        first = FIRST_SQUARE_SUM if name.endswith("square_sum") else 0.0
+        joined = weights[name] = np.full((len(names), *array.shape[1:]), first, np.float32)
+        joined[kept] = array
+        for at in apart:
+            column = taken.get(name, {}).get(names[at])
+            if column is not None:
+                joined[at] = column
+    return {**rest, "parameters": {**rest["parameters"], "features": len(names)}, "weights": weights}
