@@ -251,13 +251,13 @@ class Ranker:
             fused, propensities = fused.at(order), probabilities.tolist()
         listed_items = self._to_listed_items(context, proposals, fused, propensities)
         neural = self._two_tower
-        takes_part = neural is not None and any(model is neural for model, _ in proposals)
+        has_neural = neural is not None and any(model is neural for model, _ in proposals)
         return RankedList(
             listed_items,
             policy,
             self.models.version,
             features,
-            neural.version if neural and takes_part else "",
+            neural.version if neural and has_neural else "",
         )
 
     def _to_listed_items(

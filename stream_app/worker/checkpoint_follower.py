@@ -48,7 +48,7 @@ _N_END_CHECKS: Final = 3
 """Reads of the ends of the log before a checkpoint is refused: a new leader may report ends that are too low."""
 
 
-class LogPlace(Protocol):
+class FoldedLog(Protocol):
     """How far a replica has folded the interactions."""
 
     async def interaction_ends(self) -> dict[int, int]:
@@ -68,7 +68,7 @@ class CheckpointFollower:
     ----------
     model
         The model whose weights are replaced.
-    place
+    log
         The replica.
     clock
         Seconds since the epoch.
@@ -80,7 +80,7 @@ class CheckpointFollower:
         self,
         model: TwoTower,
         store: CheckpointStore,
-        place: LogPlace,
+        log: FoldedLog,
         metrics: NeuralMetrics,
         *,
         broker: str,
@@ -89,7 +89,7 @@ class CheckpointFollower:
     ) -> None:
         self._model = model
         self._store = store
-        self._place = place
+        self._log = log
         self._metrics = metrics
         self._broker = broker
         self._clock = clock
@@ -196,7 +196,7 @@ class CheckpointFollower:
         self._judge.check_manifest(checkpoint.manifest)
         prepared = await asyncio.to_thread(self._prepare, checkpoint)
         self._metrics.load_seconds.observe(time.perf_counter() - started)
-        await self._place.wait_until_passed(announcement.offsets)
+        await self._log.wait_until_passed(announcement.offsets)
         served = await asyncio.to_thread(serve_weights, prepared, self._model.index_hashes())
         self._model.swap(served)
         self._judge.on_adopted(announcement, checkpoint.manifest)
@@ -214,9 +214,7 @@ class CheckpointFollower:
 
     async def _check_offsets(self, announcement: ModelAnnouncement) -> None:
         for attempt in range(_N_END_CHECKS):
-            ends = await retry_while_unavailable(
-                self._place.interaction_ends, "reading of the ends of the log"
-            )
+            ends = await retry_while_unavailable(self._log.interaction_ends, "reading of the ends of the log")
             try:
                 check_offsets(announcement, ends)
             except RefusedError:

@@ -46,7 +46,7 @@ class FailingFiles(FolderFiles):
         return super().read(name, length)
 
 
-class FakePlace:
+class FakeFoldedLog:
     """A replica that is at some offsets of a log with two partitions."""
 
     def __init__(self) -> None:
@@ -82,12 +82,12 @@ class CheckpointHarness:
         self.model = TwoTower(ItemIndex(100))
         for name in ITEMS:
             self.model.index.index(name, 0.0)
-        self.place = FakePlace()
+        self.log = FakeFoldedLog()
         self.metrics = Metrics()
         self.follower = CheckpointFollower(
             self.model,
             self.store,
-            self.place,
+            self.log,
             self.metrics.neural,
             broker="nowhere:1",
             clock=lambda: NOW,

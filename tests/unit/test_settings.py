@@ -49,6 +49,7 @@ NON_DEFAULT: dict[str, Any] = {
     "control_policy": "thompson",
     "guardrail_margin": 0.25,
     "drift_significance": 0.01,
+    "neural": True,
     "drift_decay_rate": 4.0,
     "drift_decay_seconds": 3_600.0,
     "candidates_per_source": 6,

@@ -31,30 +31,30 @@ def split_columns(
 
     Returns
     -------
-    rest, taken : dict
+    rest, apart_weights : dict
         The state of a ranker without these columns; their weights by name of the array and of the column.
     """
     is_kept = np.ones(len(names), np.bool_)
     is_kept[list(apart)] = False
     weights = ranker["weights"]
     rest = {name: array[is_kept] if _BY_COLUMN in name else array for name, array in weights.items()}
-    taken = {
+    apart_weights = {
         name: {names[at]: np.array(array[at]) for at in apart}
         for name, array in weights.items()
         if _BY_COLUMN in name
     }
     parameters = {**ranker["parameters"], "features": int(is_kept.sum())}
-    return {**ranker, "parameters": parameters, "weights": rest}, taken
+    return {**ranker, "parameters": parameters, "weights": rest}, apart_weights
 
 
 def join_columns(
-    rest: Mapping[str, Any], taken: Mapping[str, Any], names: Sequence[str], apart: Sequence[int]
+    rest: Mapping[str, Any], apart_weights: Mapping[str, Any], names: Sequence[str], apart: Sequence[int]
 ) -> State:
     """Put columns into the state of a ranker; columns that were not saved begin as those of a new ranker.
 
     Parameters
     ----------
-    rest, taken
+    rest, apart_weights
         Results of `split_columns`.
     names, apart
         As there; they may differ from those of the saved state.
@@ -80,7 +80,7 @@ def join_columns(
         joined = weights[name] = np.full((len(names), *array.shape[1:]), first, np.float32)
         joined[kept] = array
         for at in apart:
-            column = taken.get(name, {}).get(names[at])
+            column = apart_weights.get(name, {}).get(names[at])
             if column is not None:
                 joined[at] = column
     return {**rest, "parameters": {**rest["parameters"], "features": len(names)}, "weights": weights}

@@ -60,15 +60,15 @@ async def test_a_checkpoint_from_the_future_has_the_age_0(harness: CheckpointHar
 
 
 async def test_a_version_is_adopted_at_its_place_in_the_log(harness: CheckpointHarness) -> None:
-    await harness.place.move(10, 99)
+    await harness.log.move(10, 99)
     with harness.loading():
         harness.announce(harness.write(1, offsets=(50, 99)))
-        await asyncio.wait_for(harness.place.is_awaited.wait(), 60)
-        await harness.place.move(49, 100)
+        await asyncio.wait_for(harness.log.is_awaited.wait(), 60)
+        await harness.log.move(49, 100)
         assert math.isnan(harness.gauge("model_age_seconds"))
         # items come and go meanwhile
         harness.model.index.index("new", 1.0)
-        await harness.place.move(50, 100)
+        await harness.log.move(50, 100)
         await harness.settle()
     assert harness.model.version == "1"
 
@@ -76,15 +76,15 @@ async def test_a_version_is_adopted_at_its_place_in_the_log(harness: CheckpointH
 async def test_one_that_waits_for_its_place_is_adopted_there_though_newer_ones_are_announced(
     harness: CheckpointHarness,
 ) -> None:
-    await harness.place.move(10, 10)
+    await harness.log.move(10, 10)
     with harness.loading():
         harness.announce(harness.write(1, offsets=(50,)))
-        await asyncio.wait_for(harness.place.is_awaited.wait(), 60)
+        await asyncio.wait_for(harness.log.is_awaited.wait(), 60)
         harness.announce(harness.write(2, offsets=(90,)))
-        await harness.place.move(50, 10)
+        await harness.log.move(50, 10)
         await harness.settle()
         assert harness.model.version == "1"
-        await harness.place.move(90, 10)
+        await harness.log.move(90, 10)
         await harness.settle()
     assert harness.model.version == "2"
 
@@ -236,11 +236,11 @@ async def test_a_shop_whose_hit_rate_fell_for_good_gets_new_weights_after_an_hou
 async def test_an_end_of_the_log_that_is_too_low_for_a_moment_refuses_nothing(
     harness: CheckpointHarness,
 ) -> None:
-    harness.place.ends = {0: 40, 1: 100}
+    harness.log.ends = {0: 40, 1: 100}
     with harness.loading():
         harness.announce(harness.write(1, offsets=(50,)))
-        await until(lambda: harness.place.n_end_reads > 0)
-        harness.place.ends = {0: 60, 1: 100}
+        await until(lambda: harness.log.n_end_reads > 0)
+        harness.log.ends = {0: 60, 1: 100}
         await harness.settle()
     assert harness.model.version == "1"
 
