@@ -49,7 +49,7 @@ class Trainer:
 
 
 def add_items(environment: IntegrationEnvironment) -> None:
-    """Items of the catalog, most of which nobody clicks: no other model proposes these."""
+    """Items of the catalog, most of which have no click: no other model proposes these."""
     records = [event_record(CatalogItem(item_id=item, ts=int(time.time() * 1000))) for item in ITEMS]
     environment.send(KafkaRecord(record.topic, record.key, record.value) for record in records)
 
