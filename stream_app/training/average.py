@@ -14,8 +14,8 @@ Array = NDArray[np.float32]
 _WARM_UP: Final = 10.0
 """Early on the average of the parameters spans about a ninth of the steps so far."""
 
-_ROW_WARM_UP: Final = 200.0
-"""Updates of an item vector until its average spans as many: a vector that was learned little still moves far, and an
+_ROW_WARM_UP: Final = 10.0
+"""As for the updates of an item vector: one that was learned little still moves far, and a long
 average would hold it back."""
 
 

@@ -5,13 +5,15 @@ from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from numpy.typing import NDArray
+
+from stream_app.training.augmentation import Views
 
 Params = dict[str, jax.Array]
 Array = jax.Array | NDArray[Any]
 
 _MASKED: Final = -1e9
+_TEMPERATURE: Final = 0.1
 
 
 class Batch(NamedTuple):
@@ -27,12 +29,11 @@ class Batch(NamedTuple):
     weights: Array  # float32, shape (rows, length): weight of each prediction; 0 for none
     negatives: Array  # int32, shape (negatives,)
     log_counts: Array  # float32, shape (negatives,): log of how often each is expected among the negatives
-    contents: Array = np.zeros(
-        (0, 0), np.float32
-    )  # shape (n, dimensions): of the gathered items; empty for none
+    contents: Array  # float32, shape (n, dimensions): of the gathered items; no dimensions without contents
+    views: Views  # pairs of changed copies of sequences, for the contrastive term; may be none
 
 
-def encode(params: Params, x: jax.Array, batch: Batch) -> jax.Array:
+def encode(params: Params, x: jax.Array, batch: Batch | Views) -> jax.Array:
     """The state after each token, shape (rows, length, factors), as `kernels.two_tower.encode` computes the last.
 
     Parameters
@@ -72,6 +73,7 @@ class LossOptions(NamedTuple):
     kind: str = "softmax"  # or "sigmoid"
     dropout: float = 0.0  # share of the values of the inputs and of the state that are set to 0
     id_dropout: float = 0.0  # share of the items with a content that are represented by it alone, in a step
+    contrast: float = 0.0  # weight of the contrastive term
 
 
 def item_vectors(params: Params, ids: jax.Array, batch: Batch, rate: float, key: Any) -> jax.Array:
@@ -126,7 +128,29 @@ def training_loss(params: Params, ids: jax.Array, batch: Batch, options: LossOpt
     is_target = batch.targets[..., None] == batch.negatives
     reduce = _binary_cross_entropy if options.kind == "sigmoid" else _softmax_loss
     losses = reduce(params, positive, jnp.where(is_target, _MASKED, negative), jnp.asarray(batch.log_counts))
-    return jnp.sum(batch.weights * losses) / jnp.maximum(jnp.sum(batch.weights), 1.0)
+    loss = jnp.sum(batch.weights * losses) / jnp.maximum(jnp.sum(batch.weights), 1.0)
+    if options.contrast > 0.0:
+        loss += options.contrast * contrastive_loss(params, unit, batch.views)
+    return loss
+
+
+def contrastive_loss(params: Params, unit: jax.Array, views: Views) -> jax.Array:
+    """Mean negative log probability that a copy of a sequence is told from those of others by its nearness.
+
+    References
+    ----------
+    van den Oord, Li, Vinyals: Representation learning with contrastive predictive coding, 2018 (InfoNCE).
+    """
+    states = encode(params, unit[views.items], views)
+    newest = normalized(jnp.take_along_axis(states, jnp.asarray(views.last)[:, None, None], axis=1)[:, 0])
+    pairs = len(newest) // 2
+    logits = newest[:pairs] @ newest[pairs:].T / _TEMPERATURE
+    # empty rows, of short sequences, are all alike: they are neither compared nor compared with
+    is_full = jnp.asarray(views.sequences)[:pairs, 0] >= 0
+    logits = jnp.where(is_full[None, :], logits, _MASKED)
+    own = jnp.diagonal(logits)
+    losses = jax.nn.logsumexp(logits, axis=1) - own
+    return jnp.sum(jnp.where(is_full, losses, 0.0)) / jnp.maximum(jnp.sum(is_full), 1)
 
 
 def _softmax_loss(

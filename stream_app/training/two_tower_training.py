@@ -1,7 +1,7 @@
 """The training of the two-tower model: interactions come in, steps are taken, weights come out."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -21,55 +21,28 @@ from stream_app.models.two_tower_network import (
     first_parameters,
     parameter_shapes,
 )
+from stream_app.training.augmentation import Augmenter, GroupedItems, Views, make_views
 from stream_app.training.average import WeightAverage
 from stream_app.training.batches import Packer
+from stream_app.training.config import TrainingConfig
 from stream_app.training.content_table import ContentTable
 from stream_app.training.loss import Batch, LossOptions, training_loss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
-from stream_app.training.sequences import SequenceBuffer
+from stream_app.training.sequences import Sequence, SequenceBuffer
 from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
 from topics.events import CatalogItem
 from topics.log_keys import one_way_hash
 from topics.records import Kind
 
+__all__ = ["TrainingConfig", "TwoTowerTraining", "user_key"]
+
 _FIRST_VECTOR_SIZE: Final = 0.05
+_REGROUPED: Final = 500
+"""Steps after which similar items are looked for anew."""
+
 _FIRST_OFFSET: Final = 10.0
 """Of the logits in the sigmoid: an item has about the probability 1 in 20,000 before anything is learned."""
-
-
-class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the training."""
-
-    rows: int = 64
-    """Rows of a batch; each has the context length."""
-    negatives: int = 1024
-    """Negatives of a batch."""
-    new_interactions: int = 128
-    """New interactions per step; the rest of a batch is replayed."""
-    share_of_newest: float = 0.2
-    """Share of the replayed sequences that are from the newest; the others are from all."""
-    item_rate: float = 0.04
-    """Step size of the item vectors in the first steps."""
-    dense_rate: float = 0.003
-    """Step size of the other parameters in the first steps."""
-    rate_half_time: float = 1000.0
-    """Steps until the step sizes are divided by the root of 2; see `stream_app.training.optimizer.rate_factor`."""
-    last_rate: float = 0.25
-    """Share of the first step sizes at which they stay."""
-    average: float = 0.997
-    """Decay of the moving average that is published; 0 publishes the newest weights."""
-    dropout: float = 0.2
-    """Share of values set to 0 while learning."""
-    id_dropout: float = 0.1
-    """Share of items in a step that are represented by their content alone, where they have one."""
-    loss: Literal["softmax", "sigmoid"] = "softmax"
-    """Sampled softmax, or binary cross-entropy."""
-    in_batch: bool = False
-    """Whether half of the negatives are targets of the same batch, instead of drawn by count^0.75."""
-    max_items: int = 200_000
-    """Item vectors; a full index evicts the longest unused."""
-    seed: int = 7
 
 
 class TwoTowerTraining:
@@ -122,7 +95,7 @@ class TwoTowerTraining:
         self._updates: NDArray[np.int32] = np.zeros(0, np.int32)
         self.counts: NDArray[np.float64] = np.zeros(0)
         self.average: Final = WeightAverage(config.average, d)
-        options = LossOptions(config.loss, config.dropout, config.id_dropout)
+        options = LossOptions(config.loss, config.dropout, config.id_dropout, config.contrast)
 
         def loss(params: Any, vectors: Any, batch: Batch, key: Any) -> Any:
             return training_loss(params, vectors, batch, options, key)
@@ -130,6 +103,13 @@ class TwoTowerTraining:
         self._loss = loss
         # of each step: the batch's items and negatives, at most
         self._n_gathered = config.rows * (shape.context_length + 1) + config.negatives
+        self._grouped = GroupedItems(self._rng)
+        names = config.augmentations
+        self._augmenter = Augmenter(names, self._rng, self._grouped) if names else None
+        if config.contrast > 0.0:
+            if self._augmenter is None:
+                raise ValueError("the contrastive term needs augmentations")
+            self._n_gathered += 2 * config.contrast_pairs * shape.context_length
 
     def add(self, user: str, item_id: str, kind: Kind, ts: float) -> None:
         """Add an interaction with an item; kinds without a head are ignored."""
@@ -177,16 +157,14 @@ class TwoTowerTraining:
         self._packer.clear()
         self._packer.fill(self.buffer.pop_new())
         # sequences have a few tokens each: more than enough are drawn to fill the rows
-        self._packer.fill(
-            self.buffer.sample(self.config.rows * self.shape.context_length, self.config.share_of_newest)
-        )
+        self._packer.fill(self._replayed())
         tokens = self._packer.tokens
         if not self._packer.n_predictions:
             return float("nan")
         negatives, log_expected = self._draw_negatives()
-        used, positions = np.unique(
-            np.concatenate((tokens.items.ravel(), tokens.targets.ravel(), negatives)), return_inverse=True
-        )
+        views = self._views()
+        parts = (tokens.items.ravel(), tokens.targets.ravel(), negatives, views.items.ravel())
+        used, positions = np.unique(np.concatenate(parts), return_inverse=True)
         n, n_tokens = len(used), tokens.items.size
         gathered = np.zeros(self._n_gathered, np.int64)
         gathered[:n] = used
@@ -200,9 +178,10 @@ class TwoTowerTraining:
             at[n_tokens : 2 * n_tokens].reshape(tokens.items.shape),
             tokens.heads,
             tokens.weights,
-            at[2 * n_tokens :],
+            at[2 * n_tokens : 2 * n_tokens + len(negatives)],
             log_expected,
             self.contents.gather(gathered),
+            views._replace(items=at[2 * n_tokens + len(negatives) :].reshape(views.items.shape)),
         )
         self._key, key = jax.random.split(self._key)
         self._params, self._moments, vectors, moments, loss = train_step(
@@ -229,6 +208,26 @@ class TwoTowerTraining:
         self.n_predictions += self._packer.n_predictions
         return float(loss)
 
+    def _replayed(self) -> Iterator[Sequence]:
+        config, augmenter = self.config, self._augmenter
+        sequences = self.buffer.sample(config.rows * self.shape.context_length, config.share_of_newest)
+        if augmenter is None:
+            return sequences
+        if self.n_steps % _REGROUPED == 0 and "substitute" in config.augmentations:
+            used = np.flatnonzero(self.items.used)
+            self._grouped.group(used, self.vectors[used])
+        return (
+            augmenter.change(each) if self._rng.random() < config.augmented else each for each in sequences
+        )
+
+    def _views(self) -> Views:
+        shape, pairs = self.shape, self.config.contrast_pairs if self.config.contrast > 0.0 else 0
+        if self._augmenter is None:
+            return make_views((), None, 0, shape.context_length, shape.n_gaps)
+        # about half of the sequences are long enough
+        sequences = self.buffer.sample(4 * pairs, self.config.share_of_newest)
+        return make_views(sequences, self._augmenter, pairs, shape.context_length, shape.n_gaps)
+
     def _draw_negatives(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Items, and the logarithm of how often each is expected among them."""
         negatives, log_expected = self._negatives.draw(self.counts, self.items.size)
@@ -253,11 +252,12 @@ class TwoTowerTraining:
         vectors = self.average.vectors(used, self.vectors[used])
         if not self.contents.is_empty:
             vectors = vectors + self.contents.gather(used) @ averages["content"]
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        parameters = _served(averages, self.shape)
-        return TrainedWeights(
-            self.shape, parameters, self.items.ids_of(used.tolist()), vectors / np.maximum(norms, 1e-12)
-        )
+        norms = np.linalg.norm(vectors, axis=1)
+        # an item of which nothing is known has no direction
+        has_vector = norms > 1e-6
+        ids = self.items.ids_of(used[has_vector].tolist())
+        unit = vectors[has_vector] / norms[has_vector, None]
+        return TrainedWeights(self.shape, _served(averages, self.shape), ids, unit)
 
     def forget_user(self, user: str) -> None:
         """Drop the sequences of a user."""

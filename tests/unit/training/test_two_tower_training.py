@@ -10,6 +10,7 @@ import pytest
 from state.snapshots.encoding import decode_snapshot, encode_snapshot
 from stream_app.models.item_content import ItemContent
 from stream_app.models.two_tower_network import Head, gap_buckets, parameter_shapes
+from stream_app.training.augmentation import make_views
 from stream_app.training.loss import Batch, encode, normalized
 from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining, user_key
 from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
@@ -59,6 +60,8 @@ def test_the_worker_computes_the_same_user_vector_as_the_trainer(shop: TrainedSh
             zeros.astype(np.float32),
             zeros[0],
             zeros[0].astype(np.float32),
+            np.zeros((0, 0), np.float32),
+            make_views((), None, 0, len(read), SHAPE.n_gaps),
         )
         state = encode(params, jnp.asarray(trained.vectors[rows])[None], batch)[0, -1]
         candidates = np.arange(len(model.index), dtype=np.int32)
@@ -161,7 +164,20 @@ def test_a_user_is_forgotten_by_the_hash_of_a_receipt() -> None:
     assert [each.user_hash for each in training.buffer.pop_new()] == [user_key("bob")]
 
 
-@pytest.mark.parametrize("changes", [{"loss": "sigmoid"}, {"in_batch": True}, {"average": 0.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "sigmoid"},
+        {"in_batch": True},
+        {"average": 0.0},
+        {
+            "augmentations": ("crop", "mask", "substitute"),
+            "augmented": 0.3,
+            "contrast": 0.1,
+            "contrast_pairs": 8,
+        },
+    ],
+)
 def test_options_learn_what_follows_too(changes: dict[str, Any]) -> None:
     shop = TrainedShop(config=msgspec.structs.replace(CONFIG, **changes)).learn(120)
     model = shop.model()
