@@ -12,6 +12,7 @@ COMMAND_MODULES = (
     "demo",
     "simulate",
     "worker",
+    "trainer",
     "replay",
     "show",
     "topics",

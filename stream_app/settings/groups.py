@@ -23,6 +23,7 @@ from stream_app.settings.base import (
     SettingsGroup,
 )
 from stream_app.settings.erasure import ErasureSettings
+from stream_app.settings.neural import NeuralSettings
 from stream_app.settings.rewards import RewardSettings
 from topics.catalog import TopicSpec, catalog
 from topics.codec import Limits
@@ -334,6 +335,7 @@ class RecoverySettings(SettingsGroup):
 class Settings(
     # pydantic collects fields from the last base to the first: this is the order of `headrace settings`, reversed.
     ErasureSettings,
+    NeuralSettings,
     RecoverySettings,
     PolicySettings,
     RewardSettings,

@@ -75,6 +75,12 @@ class Packer:
         row = self._row_with_room(n)
         if row < 0:
             return False
+        self.add_to_row(row, sequence)
+        return True
+
+    def add_to_row(self, row: int, sequence: Sequence) -> None:
+        """Add a sequence to a row, which must have room for it."""
+        n = len(sequence.items) - 1
         start = self._used[row]
         self._used[row] = start + n
         if self._used[row] >= self._length - 1 and row == self._first_open:
@@ -92,7 +98,6 @@ class Packer:
         )
         t.weights[row, at] = is_target
         self.n_predictions += int(is_target.sum())
-        return True
 
     def _row_with_room(self, n: int) -> int:
         for row in range(self._first_open, self._rows):

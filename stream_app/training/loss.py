@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from numpy.typing import NDArray
 
 from stream_app.training.augmentation import Views
+from stream_app.training.batches import Tokens
 
 Params = dict[str, jax.Array]
 Array = jax.Array | NDArray[Any]
@@ -33,7 +34,7 @@ class Batch(NamedTuple):
     views: Views  # pairs of changed copies of sequences, for the contrastive term; may be none
 
 
-def encode(params: Params, x: jax.Array, batch: Batch | Views) -> jax.Array:
+def encode(params: Params, x: jax.Array, batch: Batch | Tokens | Views) -> jax.Array:
     """The state after each token, shape (rows, length, factors), as `kernels.two_tower.encode` computes the last.
 
     Parameters

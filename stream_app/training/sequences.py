@@ -120,6 +120,10 @@ class SequenceBuffer:
         if len(current.items) > 1:
             self._unlearned[user_hash] = None
 
+    def open_sequence(self, user_hash: int) -> OpenSequence | None:
+        """The sequence of a user that is not closed yet."""
+        return self._open.get(user_hash)
+
     def _close_finished(self, now: float) -> None:
         """Close the longest inactive sequences: those that ended, and those beyond the bound."""
         while self._open:

@@ -29,7 +29,7 @@ from stream_app.training.content_table import ContentTable
 from stream_app.training.loss import Batch, LossOptions, training_loss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
-from stream_app.training.sequences import Sequence, SequenceBuffer
+from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer
 from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
 from topics.events import CatalogItem
 from topics.log_keys import one_way_hash
@@ -140,6 +140,15 @@ class TwoTowerTraining:
         if self._updates[row] == 0:
             self.vectors[row] = 0.0  # the content stands alone until the id has learned something
         self.contents.describe(row, entry)
+
+    def recent(self, user: str) -> tuple[list[str], list[int], list[float]]:
+        """Items, heads and times of a user's open sequence, oldest first; empty lists without one."""
+        current = self.buffer.open_sequence(user_key(user))
+        if current is None:
+            return [], [], []
+        known = [at for at, row in enumerate(current.items) if row != NO_ROW]
+        ids = self.items.ids_of([current.items[at] for at in known])
+        return ids, [current.kinds[at] for at in known], [current.times[at] for at in known]
 
     def _grow(self, rows: int) -> None:
         old = len(self.counts)

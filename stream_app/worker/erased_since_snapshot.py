@@ -10,7 +10,7 @@ texts that are not known to be of several users.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -44,8 +44,7 @@ async def forget_erased_users(
     """
     if not models.version:
         return 0  # no snapshot: the logs have all that is left
-    read = partial(_erased_since, models, broker, consumer)
-    erased = await retry_while_unavailable(read, "search for erased users")
+    erased = await erased_since(models.newest, models.watermarks, broker, consumer)
     if not erased:
         return 0
     found = set(ids_with_hash(models.state(), erased))
@@ -57,8 +56,31 @@ async def forget_erased_users(
     return len(found)
 
 
-async def _erased_since(models: ModelSet, broker: str, new_consumer: Callable[[str], Any]) -> set[bytes]:
-    """The hashes of users whose erasure the models have not learned."""
+async def erased_since(
+    newest: float,
+    watermarks: Mapping[tuple[Source, int], int],
+    broker: str,
+    new_consumer: Callable[[str], Any] = log_consumer,
+) -> set[bytes]:
+    """The one-way hashes of users whose erasure a snapshot has not learned.
+
+    Parameters
+    ----------
+    newest
+        Newest event time in the snapshot, seconds since the epoch.
+    watermarks
+        Highest offset in the snapshot by source and partition of the events.
+    """
+    read = partial(_read_receipts, newest, watermarks, broker, new_consumer)
+    return await retry_while_unavailable(read, "search for erased users")
+
+
+async def _read_receipts(
+    newest: float,
+    watermarks: Mapping[tuple[Source, int], int],
+    broker: str,
+    new_consumer: Callable[[str], Any],
+) -> set[bytes]:
     erased: set[bytes] = set()
     tp = TopicPartition(ERASURE_RECEIPTS.name, 0)
     consumer = new_consumer(broker)
@@ -66,13 +88,13 @@ async def _erased_since(models: ModelSet, broker: str, new_consumer: Callable[[s
         await consumer.start()
         consumer.assign([tp])
         end = (await consumer.end_offsets([tp]))[tp]
-        since = max(0, int((models.newest - _MARGIN_SECONDS) * 1000))
+        since = max(0, int((newest - _MARGIN_SECONDS) * 1000))
         found = (await consumer.offsets_for_times({tp: since})).get(tp)
         start = end if found is None else found.offset
         async for records in RangeReader(consumer, [LogRange(tp, start, end)]).read():
             for record in records:
                 receipt = None if record.value is None else decode_or_warn(_decoder, record, tp.topic)
-                if receipt is None or receipt.offset <= models.watermarks.get(
+                if receipt is None or receipt.offset <= watermarks.get(
                     (Source.ERASURE, receipt.partition), -1
                 ):
                     continue

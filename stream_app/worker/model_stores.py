@@ -42,6 +42,17 @@ def make_checkpoint_store(settings: Settings) -> CheckpointStore:
     return CheckpointStore(_open(f"{store_location(settings).rstrip('/')}/two-tower"))
 
 
+def make_trainer_store(settings: Settings) -> SnapshotStore:
+    """Open the store of the trainer's own snapshots: another folder there, for whichever trainer is elected next.
+
+    Raises
+    ------
+    UserError
+        As for the snapshots of the models.
+    """
+    return SnapshotStore(_open(f"{store_location(settings).rstrip('/')}/trainer"), settings.max_snapshots)
+
+
 def _open(location: str) -> SnapshotFiles:
     try:
         return open_files(location)

@@ -15,6 +15,7 @@ LEVELS = {"exception": "error"}
 WORKER_PACKAGES = (
     "stream_app/kafka",
     "stream_app/publishing",
+    "stream_app/trainer",
     "stream_app/worker",
     "state",
 )

@@ -1,0 +1,3 @@
+import pytest
+
+pytest.importorskip("jax", reason="the trainer needs JAX: pip install 'headrace[neural]'")
