@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from stream_app.models.two_tower_network import NetworkShape, TrainedWeights, check_parameters
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the layout; a checkpoint of another one is refused."""
 
 _VECTORS: Final = "item_vectors"

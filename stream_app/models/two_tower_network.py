@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -51,6 +51,8 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     """Units of the hidden layer."""
     n_gaps: int = 12
     """Buckets of the time between two interactions."""
+    encoder: Literal["attention", "gru"] = "attention"
+    """What mixes the interactions: causal attention, or a gated recurrent unit."""
 
 
 def parameter_shapes(shape: NetworkShape) -> dict[str, tuple[int, ...]]:
@@ -62,13 +64,19 @@ def parameter_shapes(shape: NetworkShape) -> dict[str, tuple[int, ...]]:
     (64, 64)
     """
     d, hidden = shape.n_factors, shape.hidden
+    is_gru = shape.encoder == "gru"
+    # the parameters of the other encoder have no rows
+    attended, recurrent = (0, d) if is_gru else (d, 0)
     return {
         "position": (shape.context_length, d),
         "kind": (len(Head), d),
         "gap": (shape.n_gaps, d),
-        "query": (d, d),
-        "key": (d, d),
-        "distance": (shape.context_length,),
+        "query": (attended, d),
+        "key": (attended, d),
+        "distance": (0 if is_gru else shape.context_length,),
+        "gates_of_token": (recurrent, 3 * d),
+        "gates_of_state": (recurrent, 3 * d),
+        "gate_bias": (3 * d if is_gru else 0,),
         "last": (1,),
         "hidden": (d, hidden),
         "hidden_bias": (hidden,),
@@ -93,9 +101,9 @@ def first_parameters(shape: NetworkShape, seed: int) -> dict[str, Array]:
     """
     rng = np.random.default_rng(seed)
     parameters = {name: np.zeros(size, np.float32) for name, size in parameter_shapes(shape).items()}
-    for name in ("query", "key", "hidden", "output"):
+    for name in ("query", "key", "gates_of_token", "gates_of_state", "hidden", "output"):
         array = parameters[name]
-        array[...] = rng.normal(0.0, 1.0 / math.sqrt(array.shape[0]), array.shape)
+        array[...] = rng.normal(0.0, 1.0 / math.sqrt(max(1, array.shape[0])), array.shape)
     parameters["output"] *= 0.1
     for name in ("position", "kind", "gap"):
         parameters[name][...] = rng.normal(0.0, 0.01, parameters[name].shape)

@@ -42,8 +42,15 @@ def encode(params: Params, x: jax.Array, batch: Batch | Tokens | Views) -> jax.A
     x : array of float32, shape (rows, length, factors)
         Item vectors of the tokens.
     """
-    length, d = x.shape[1], x.shape[2]
     tokens = x + params["position"][batch.positions] + params["kind"][batch.kinds] + params["gap"][batch.gaps]
+    mix = _recurrent if len(params["gate_bias"]) else _attention
+    mixed = mix(params, tokens, x, batch) + params["last"][0] * x
+    hidden = jax.nn.relu(mixed @ params["hidden"] + params["hidden_bias"])
+    return mixed + hidden @ params["output"] + params["output_bias"]
+
+
+def _attention(params: Params, tokens: jax.Array, x: jax.Array, batch: Batch | Tokens | Views) -> jax.Array:
+    length, d = x.shape[1], x.shape[2]
     queries, keys = tokens @ params["query"], tokens @ params["key"]
     at = jnp.arange(length)
     distance = at[:, None] - at[None, :]
@@ -51,9 +58,26 @@ def encode(params: Params, x: jax.Array, batch: Batch | Tokens | Views) -> jax.A
     logits += params["distance"][jnp.clip(distance, 0)]
     visible = (distance >= 0) & (batch.sequences[:, :, None] == batch.sequences[:, None, :])
     attention = jax.nn.softmax(jnp.where(visible, logits, _MASKED), axis=-1)
-    mixed = jnp.einsum("blm,bmd->bld", attention, x) + params["last"][0] * x
-    hidden = jax.nn.relu(mixed @ params["hidden"] + params["hidden_bias"])
-    return mixed + hidden @ params["output"] + params["output_bias"]
+    return jnp.einsum("blm,bmd->bld", attention, x)
+
+
+def _recurrent(params: Params, tokens: jax.Array, _x: jax.Array, batch: Batch | Tokens | Views) -> jax.Array:
+    """The states of a gated recurrent unit, which is reset where a sequence begins."""
+    of_tokens = jnp.moveaxis(tokens @ params["gates_of_token"] + params["gate_bias"], 1, 0)
+    begins = jnp.asarray(batch.positions).T == 0
+
+    def advance(state: jax.Array, step: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        of_token, is_first = step
+        state = jnp.where(is_first[:, None], 0.0, state)
+        keep_token, reset_token, new_token = jnp.split(of_token, 3, axis=-1)
+        keep_state, reset_state, new_state = jnp.split(state @ params["gates_of_state"], 3, axis=-1)
+        kept = jax.nn.sigmoid(keep_token + keep_state)
+        proposed = jnp.tanh(new_token + jax.nn.sigmoid(reset_token + reset_state) * new_state)
+        state = kept * state + (1.0 - kept) * proposed
+        return state, state
+
+    _, states = jax.lax.scan(advance, jnp.zeros_like(tokens[:, 0]), (of_tokens, begins))
+    return jnp.moveaxis(states, 0, 1)
 
 
 def normalized(x: jax.Array) -> jax.Array:

@@ -23,8 +23,10 @@ def ring_items(start: int, length: int) -> list[str]:
 class TrainedShop:
     """Sessions along a ring of items, learned by a trainer."""
 
-    def __init__(self, n_sessions: int = 200, config: TrainingConfig = CONFIG) -> None:
-        self.training = TwoTowerTraining(SHAPE, config)
+    def __init__(
+        self, n_sessions: int = 200, config: TrainingConfig = CONFIG, shape: NetworkShape = SHAPE
+    ) -> None:
+        self.training = TwoTowerTraining(shape, config)
         self.n_sessions = 0
         self.losses: list[float] = []
         self.add_sessions(n_sessions)

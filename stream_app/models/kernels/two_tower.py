@@ -21,6 +21,9 @@ class Weights(NamedTuple):
     query: Array
     key: Array
     distance: Array
+    gates_of_token: Array  # without rows if the encoder is attention
+    gates_of_state: Array
+    gate_bias: Array
     last: Array
     hidden: Array
     hidden_bias: Array
@@ -90,6 +93,33 @@ def _attend(n: int, weights: tuple[Array, ...], scratch: tuple[Array, ...]) -> N
 
 
 @jit(fastmath=FUNCTIONS)
+def _recur(n: int, weights: tuple[Array, ...], scratch: tuple[Array, ...]) -> None:
+    """Compute the state of a gated recurrent unit after `n` tokens in `scratch.mixed`; the newest counts as attended.
+
+    References
+    ----------
+    Cho et al.: Learning phrase representations using RNN encoder-decoder, EMNLP 2014.
+    """
+    w, s = Weights(*weights), EncoderScratch(*scratch)
+    d = s.tokens.shape[1]
+    of_token, of_state = np.empty(3 * d, np.float32), np.empty(3 * d, np.float32)
+    one = np.float32(1.0)
+    s.mixed[:] = 0.0
+    for at in range(n):
+        of_token[:] = w.gate_bias
+        _multiply(s.tokens[at], w.gates_of_token, of_token)
+        of_state[:] = 0.0
+        _multiply(s.mixed, w.gates_of_state, of_state)
+        for i in range(d):
+            kept = one / (one + math.exp(-(of_token[i] + of_state[i])))
+            reset = one / (one + math.exp(-(of_token[d + i] + of_state[d + i])))
+            proposed = math.tanh(of_token[2 * d + i] + reset * of_state[2 * d + i])
+            s.mixed[i] = kept * s.mixed[i] + (one - kept) * proposed
+        s.attention[at] = 0.0
+    s.attention[n - 1] = 1.0
+
+
+@jit(fastmath=FUNCTIONS)
 def _write_heads(state: Array, heads: Array, out: Array) -> None:
     """Compute the user vector of each head from the state."""
     for head in range(len(out)):
@@ -131,12 +161,16 @@ def encode(
             s.tokens[at, i] = (
                 vectors[rows[at], i] + w.position[at, i] + w.kind[kinds[at], i] + w.gap[gaps[at], i]
             )
-    _attend(n, weights, scratch)
+    if len(w.gate_bias):
+        _recur(n, weights, scratch)
+    else:
+        _attend(n, weights, scratch)
+        s.mixed[:] = 0.0
+        for at in range(n):
+            for i in range(d):
+                s.mixed[i] += s.attention[at] * vectors[rows[at], i]
     for i in range(d):
-        s.mixed[i] = w.last[0] * vectors[rows[n - 1], i]
-    for at in range(n):
-        for i in range(d):
-            s.mixed[i] += s.attention[at] * vectors[rows[at], i]
+        s.mixed[i] += w.last[0] * vectors[rows[n - 1], i]
     s.hidden[:] = w.hidden_bias
     _multiply(s.mixed, w.hidden, s.hidden)
     for i in range(len(s.hidden)):

@@ -83,7 +83,7 @@ def rewritten(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> byt
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda _, header: header.update(format=2), "format 2"),
+        (lambda _, header: header.update(format=99), "format 99"),
         (lambda tensors, _: tensors.pop("key"), "checksum"),
         (lambda tensors, _: tensors.update(item_vectors=tensors["item_vectors"] * 2), "checksum"),
         (lambda _, header: header.update(item_ids=header["item_ids"][::-1]), "checksum"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from state.snapshots.encoding import decode_snapshot, encode_snapshot
+from stream_app.models.checkpoint import Manifest, decode_checkpoint, encode_checkpoint
 from stream_app.models.item_content import ItemContent
 from stream_app.models.two_tower_network import Head, gap_buckets, parameter_shapes
 from stream_app.training.augmentation import make_views
@@ -36,7 +37,10 @@ def test_the_item_that_follows_is_proposed_first(shop: TrainedShop) -> None:
     assert np.mean(shop.losses[-20:]) < 0.5 * np.mean(shop.losses[:5])
 
 
-def test_the_worker_computes_the_same_user_vector_as_the_trainer(shop: TrainedShop) -> None:
+@pytest.mark.parametrize("encoder", ["attention", "gru"])
+def test_the_worker_computes_the_same_user_vector_as_the_trainer(encoder: str, shop: TrainedShop) -> None:
+    if encoder == "gru":
+        shop = TrainedShop(shape=msgspec.structs.replace(SHAPE, encoder=encoder)).learn(30)
     trained, model = shop.training.weights(), shop.model()
     params = {name: jnp.asarray(value) for name, value in trained.parameters.items()}
     # heads are equal until a cart or a purchase is learned
@@ -230,3 +234,19 @@ def test_a_large_catalog_evicts_no_item() -> None:
         training.add_catalog(CatalogItem(ts=2_000_000_000_000, item_id=f"new {item}", categories=["c"]))
     assert {f"i{item}" for item in range(10)} <= set(training.weights().item_ids)
     assert len(training.weights().item_ids) == 20
+
+
+def test_a_recurrent_encoder_learns_what_follows_too() -> None:
+    shop = TrainedShop(shape=msgspec.structs.replace(SHAPE, encoder="gru")).learn(200)
+    weights, manifest = decode_checkpoint(
+        encode_checkpoint(shop.training.weights(), Manifest(version=1, created_at=0.0))
+    )
+    model = shop.model()
+    model.adopt(weights, str(manifest.version))
+    n_right = 0
+    for start in range(N_ITEMS):
+        *seen, following = ring_items(start, 4)
+        found = model.candidates(context_of(model, *seen), 3)
+        n_right += following in model.index.ids_of(found.items.tolist())
+        assert model.index.id_of(int(found.evidence[0])) == seen[-1]
+    assert n_right > 0.8 * N_ITEMS
