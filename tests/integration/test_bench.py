@@ -37,7 +37,9 @@ def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
     results, output, leftovers = run("stream_app.tools.bench", *SMALL, folder=tmp_path)
     throughput, freshness = results["throughput"], results["freshness"]
     rates = throughput["events_per_second"]
-    assert all(rates[kind] > 50 for kind in ("bare", "table", "headrace", "full_ranking", "rrf")), rates
+    assert all(rates[kind] > 50 for kind in ("bare", "table", "headrace", "full_ranking", "rrf", "neural")), (
+        rates
+    )
     assert throughput["ratios"]["c/a"] == pytest.approx(rates["headrace"] / rates["bare"])
     assert throughput["ratios"]["c/b"] == pytest.approx(rates["headrace"] / rates["table"])
     # events of a pending user share a list

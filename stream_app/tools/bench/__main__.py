@@ -75,6 +75,7 @@ def results_table(throughput: ThroughputResults, freshness: FreshnessResults, fo
         ("c", "headrace", "Headrace, from every event to a list in Redis"),
         ("d", "full_ranking", "the same, no degraded lists"),
         ("e", "rrf", "as d, lists of three models fused by ranks"),
+        ("f", "neural", "as d, with a two-tower model of 64 factors"),
     ):
         table.add_row(
             f"({letter}) {description}",
@@ -83,6 +84,7 @@ def results_table(throughput: ThroughputResults, freshness: FreshnessResults, fo
         )
     for name, ratio in throughput.ratios.items():
         table.add_row(name, f"{ratio:.2f}", "")
+    table.add_row("added by (f) to (d)", f"{throughput.neural_us_per_list:.0f}", "µs CPU per list")
     table.add_row("user lists per event", f"{throughput.lists_per_event:.2f}", "in (c)")
     table.add_row("of these degraded", f"{throughput.degraded_share:.2f}", "")
     freshness_ms, redis_read_ms = freshness.freshness_ms, freshness.redis_read_ms

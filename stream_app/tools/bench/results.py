@@ -44,7 +44,9 @@ class ThroughputResults(msgspec.Struct, frozen=True, kw_only=True):
     events_per_second, cpu_us_per_event
         Throughput and CPU time by agent.
     ratios
-        Ratios of throughput, each computed within a round: c/a, c/b, d/b and e/b.
+        Ratios of throughput, each computed within a round: c/a, c/b, d/b, e/b and f/d.
+    neural_us_per_list
+        CPU time of a list of f less that of d.
     lists_per_event, degraded_share
         Published user lists per event, and the degraded share of these lists, of Headrace.
     """
@@ -55,6 +57,7 @@ class ThroughputResults(msgspec.Struct, frozen=True, kw_only=True):
     cpu_us_per_event: dict[str, float]
     ratios: dict[str, float]
     rounds: RoundValues
+    neural_us_per_list: float
     lists_per_event: float
     degraded_share: float
 

@@ -15,17 +15,19 @@ import msgspec
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import event_record
 from stream_app.kafka.kafka_event_sender import KafkaEventSender
-from stream_app.settings import child_environment, scratch_dir
+from stream_app.settings import Settings, child_environment, scratch_dir
+from stream_app.tools.bench.random_model import announce_random_model
 from stream_app.tools.bench.results import ConsumerRun, RoundValues, ThroughputResults
 from stream_app.tools.embedded.child_process import log_tail, start_process, stop_process
 from stream_app.tools.embedded.embedded_servers import EmbeddedServers
-from stream_app.tools.simulator.benchmark_load import benchmark_events
+from stream_app.tools.simulator.benchmark_load import benchmark_events, benchmark_items
+from stream_app.worker.model_stores import make_checkpoint_store
 from topics import admin
 from topics.catalog import catalog
 
 PARTITIONS: Final = 4
 _TIMEOUT_SECONDS: Final = 180.0
-AGENTS: Final = ("bare", "table", "headrace", "full_ranking", "rrf")
+AGENTS: Final = ("bare", "table", "headrace", "full_ranking", "rrf", "neural")
 SETTINGS_BY_AGENT: Final[Mapping[str, Mapping[str, object]]] = {
     "headrace": {},
     "full_ranking": {"degraded_ranking": False},
@@ -34,14 +36,20 @@ SETTINGS_BY_AGENT: Final[Mapping[str, Mapping[str, object]]] = {
         "fusion": "rrf",
         "degraded_ranking": False,
     },
+    "neural": {"degraded_ranking": False, "neural": True},
 }
-"""Settings of the Headrace variants: the defaults; without degraded ranking; and without degraded ranking, learned
-fusion and most models, which leaves the cost of the path of an event."""
+"""Settings of the Headrace variants: the defaults; without degraded ranking; without degraded ranking, learned fusion
+and most models, which leaves the cost of the path of an event; and without degraded ranking, with two towers."""
 
-_AGENTS_BY_BROKER: Final = (("bare", "table", "headrace"), ("full_ranking",), ("rrf",))
+_AGENTS_BY_BROKER: Final = (("bare", "table", "headrace"), ("full_ranking",), ("rrf",), ("neural",))
 """A worker learns the whole log, so each variant of Headrace needs its own topics."""
 
-_APP_IDS: Final = {"headrace": "headrace", "full_ranking": "bench-full-ranking", "rrf": "bench-rrf"}
+_APP_IDS: Final = {
+    "headrace": "headrace",
+    "full_ranking": "bench-full-ranking",
+    "rrf": "bench-rrf",
+    "neural": "bench-neural",
+}
 StatusCallback = Callable[[str], None]
 
 
@@ -88,6 +96,7 @@ def measure_throughput(
             ("c/b", "headrace", "table"),
             ("d/b", "full_ranking", "table"),
             ("e/b", "rrf", "table"),
+            ("f/d", "neural", "full_ranking"),
         )
     }
     headrace_runs = [runs["headrace"] for runs in runs_by_round]
@@ -103,9 +112,17 @@ def measure_throughput(
         },
         ratios={name: statistics.median(values) for name, values in ratios.items()},
         rounds=RoundValues(events_per_second=rates, ratios=ratios),
+        neural_us_per_list=statistics.median(
+            _cpu_us_per_list(runs["neural"]) - _cpu_us_per_list(runs["full_ranking"])
+            for runs in runs_by_round
+        ),
         lists_per_event=statistics.median(run.user_lists / run.fresh_events for run in headrace_runs),
         degraded_share=statistics.median(run.degraded_lists / run.user_lists for run in headrace_runs),
     )
+
+
+def _cpu_us_per_list(run: ConsumerRun) -> float:
+    return 1e6 * run.cpu_seconds / run.events / (run.user_lists / run.fresh_events)
 
 
 def _fill(broker: str, events: int, users: int, run: str) -> None:
@@ -136,6 +153,10 @@ def _consume_in(folder: Path, agent: str, servers: EmbeddedServers, events: int)
         app_id=_APP_IDS.get(agent, f"bench-{agent}"),
         **SETTINGS_BY_AGENT.get(agent, {}),
     )
+    if agent == "neural":
+        announce_random_model(
+            servers.broker_address, make_checkpoint_store(Settings(data_dir=folder)), benchmark_items()
+        )
     with output.open("wb") as log:
         command = (sys.executable, "-m", "stream_app.tools.bench.consumer_process", agent, str(events))
         process = start_process(command, log=log, environment=environment)

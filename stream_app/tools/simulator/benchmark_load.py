@@ -1,6 +1,7 @@
 """Events of many generated users, for benchmarks."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -8,13 +9,21 @@ from stream_app.tools.simulator.generated_user import GeneratedUser
 from stream_app.tools.simulator.preference_world import PreferenceWorld
 from stream_app.tools.simulator.simulated_user import ShopEvent
 
+N_ITEMS: Final = 2_000
+"""Items of the events."""
+
+
+def benchmark_items(items: int = N_ITEMS, seed: int = 7) -> list[str]:
+    """Ids of the items of `benchmark_events`."""
+    return list(PreferenceWorld(items, seed).catalog.ids)
+
 
 def benchmark_events(
     count: int,
     *,
     clock: Callable[[], float],
     users: int = 5_000,
-    items: int = 2_000,
+    items: int = N_ITEMS,
     seed: int = 7,
     run: str = "",
 ) -> Iterator[ShopEvent]:

@@ -34,6 +34,7 @@ SECONDS_BY_AGENT = {
     "headrace": (0.5, 0.5, 2.0),
     "full_ranking": (0.5, 1.0, 4.0),
     "rrf": (0.25, 0.25, 1.0),
+    "neural": (0.625, 2.0, 5.0),
 }
 
 
@@ -41,7 +42,7 @@ SECONDS_BY_AGENT = {
 def results(monkeypatch: pytest.MonkeyPatch) -> ThroughputResults:
     """Results of three rounds with fixed times."""
     # one broker for the first three agents, and one for each further agent
-    rounds = iter([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    rounds = iter([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     current = SimpleNamespace(round=0)
 
     @contextmanager
@@ -65,17 +66,22 @@ def results(monkeypatch: pytest.MonkeyPatch) -> ThroughputResults:
 
 def test_rates_are_the_medians_of_the_rounds(results: ThroughputResults) -> None:
     assert results.events_per_second == pytest.approx(
-        {"bare": 5_000, "table": 2_000, "headrace": 2_000, "full_ranking": 1_000, "rrf": 4_000}
+        {"bare": 5_000, "table": 2_000, "headrace": 2_000, "full_ranking": 1_000, "rrf": 4_000, "neural": 500}
     )
     assert results.cpu_us_per_event == pytest.approx(
-        {"bare": 100, "table": 250, "headrace": 250, "full_ranking": 500, "rrf": 125}
+        {"bare": 100, "table": 250, "headrace": 250, "full_ranking": 500, "rrf": 125, "neural": 1_000}
     )
+
+
+def test_the_cost_of_the_two_tower_model_is_per_list(results: ThroughputResults) -> None:
+    # medians of 62.5, 500 and 500 us an event
+    assert results.neural_us_per_list == pytest.approx(500 / (600 / 1_001))
 
 
 def test_ratios_are_computed_per_round_before_the_median(results: ThroughputResults) -> None:
     assert results.rounds.ratios["c/a"] == pytest.approx([0.2, 0.4, 0.2])
     assert results.rounds.ratios["c/b"] == pytest.approx([0.5, 1.0, 0.25])
-    assert results.ratios == pytest.approx({"c/a": 0.2, "c/b": 0.5, "d/b": 0.5, "e/b": 1.0})
+    assert results.ratios == pytest.approx({"c/a": 0.2, "c/b": 0.5, "d/b": 0.5, "e/b": 1.0, "f/d": 0.8})
 
 
 def test_lists_per_event_counts_fresh_events(results: ThroughputResults) -> None:
@@ -102,10 +108,13 @@ def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> N
         "(c) Headrace, from every event to a list in Redis 2,000 events/s (250 µs CPU per event)",
         "(d) the same, no degraded lists 1,000 events/s (500 µs CPU per event)",
         "(e) as d, lists of three models fused by ranks 4,000 events/s (125 µs CPU per event)",
+        "(f) as d, with a two-tower model of 64 factors 500 events/s (1000 µs CPU per event)",
         "c/a 0.20",
         "c/b 0.50",
         "d/b 0.50",
         "e/b 1.00",
+        "f/d 0.80",
+        "added by (f) to (d) 834 µs CPU per list",
         "user lists per event 0.60 in (c)",
         "of these degraded 0.25",
         "freshness p50 at 300 events/s 21.0 ms",
