@@ -352,3 +352,13 @@ def test_a_real_server_replaces_an_embedded_one_only_when_configured(
     monkeypatch.setenv("HEADRACE_REDIS", "")
     assert embedded_override("BROKER") == "kafka:9092"
     assert embedded_override("REDIS") is None
+
+
+def test_the_two_tower_model_is_added_once_to_the_models() -> None:
+    assert Settings(models=["popularity"]).ranking_config.models.names == ["popularity"]
+    assert Settings(models=["popularity"], neural=True).ranking_config.models.names == [
+        "popularity",
+        "two_tower",
+    ]
+    named = Settings(models=["two_tower", "popularity"], neural=True)
+    assert named.ranking_config.models.names == ["two_tower", "popularity"]

@@ -448,3 +448,29 @@ async def test_stopping_releases_the_consumer_and_is_idempotent(harness: Replica
     await replica.stop()
     assert harness.consumer.stopped
     await replica.stop()
+
+
+async def test_a_replica_has_passed_offsets_when_it_has_folded_all_before_them(
+    harness: ReplicaHarness,
+) -> None:
+    for offset in range(3):
+        harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe")
+    replica = await harness.start()
+    await caught_up(replica)
+    assert await replica.interaction_ends() == {0: 3, 1: 0}
+    await asyncio.wait_for(replica.wait_until_passed((3, 0)), 5.0)
+    waiting = asyncio.create_task(replica.wait_until_passed((3, 2)))
+    harness.log.interaction(SECOND_INTERACTIONS, 0, "sock")
+    await caught_up(replica)
+    assert not waiting.done()
+    # the end of a transaction is no interaction, but it has an offset
+    harness.log.control_record(SECOND_INTERACTIONS)
+    await asyncio.wait_for(waiting, 5.0)
+
+
+async def test_a_replica_has_passed_all_offsets_of_partitions_that_it_owns(harness: ReplicaHarness) -> None:
+    replica = await harness.start()
+    await caught_up(replica)
+    replica.set_owned_partitions({0})
+    # acknowledged by Kafka, and read by a trainer, before this worker hears of it
+    await asyncio.wait_for(replica.wait_until_passed((7,)), 5.0)
