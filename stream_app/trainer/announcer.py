@@ -9,13 +9,12 @@ from aiokafka.structs import TopicPartition
 
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from stream_app.kafka.range_reader import LogRange, RangeReader
-from stream_app.models.two_tower import TwoTower
 from stream_app.trainer.election import trainer_group
+from stream_app.worker.checkpoint_follower import MODEL_KEY
 from topics.catalog import MODELS
 from topics.records import ModelAnnouncement
 
 _LOG: Final = logging.getLogger(__name__)
-_KEY: Final = TwoTower.name.encode()
 _decoder: Final = msgspec.json.Decoder(ModelAnnouncement)
 _encoder: Final = msgspec.json.Encoder()
 _TRANSACTION_MS: Final = 30_000
@@ -57,7 +56,7 @@ class Announcer:
         """
         async with self._producer.transaction():
             await self._producer.send_and_wait(
-                MODELS.name, key=_KEY, value=_encoder.encode(announcement), partition=0
+                MODELS.name, key=MODEL_KEY, value=_encoder.encode(announcement), partition=0
             )
         self.version = announcement.version
 
@@ -76,7 +75,7 @@ async def newest_announcement(broker: str) -> ModelAnnouncement | None:
         start, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
         async for records in RangeReader(consumer, [LogRange(tp, start, end)]).read():
             for record in records:
-                if record.key != _KEY or record.value is None:
+                if record.key != MODEL_KEY or record.value is None:
                     continue
                 found = decode_or_warn(_decoder, record, tp.topic)
                 if found is not None and (newest is None or found.version > newest.version):

@@ -22,6 +22,7 @@ from stream_app.tools.embedded.child_process import (
     stop_process,
 )
 from stream_app.tools.environment.metrics_endpoint import fetch_metrics, parse_samples
+from tests.support import faulty_trainer
 from tests.support.kafka_records import KafkaRecord, producer_for, send_records
 from tests.support.worker_handle import wait_until
 from topics.catalog import INTERACTIONS, MODELS
@@ -32,9 +33,17 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class TrainerHandle:
-    """A ``headrace trainer`` process with checkpoints in a folder that trainers share."""
+    """A ``headrace trainer`` process with checkpoints in a folder that trainers share.
 
-    def __init__(self, settings: Settings, store: Path, log: Path, **further: object) -> None:
+    Parameters
+    ----------
+    dies
+        A moment of `tests.support.faulty_trainer`.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Path, log: Path, *, dies: str = "", **further: object
+    ) -> None:
         self.port: Final = free_port()
         self.log_path: Final = log
         environment = child_environment(
@@ -48,7 +57,7 @@ class TrainerHandle:
         )
         with log.open("wb") as file:
             self.process: Final = start_process(
-                (sys.executable, "-m", "stream_app", "trainer"),
+                faulty_trainer.command(dies) if dies else (sys.executable, "-m", "stream_app", "trainer"),
                 log=file,
                 environment={**environment, "PYTHONUNBUFFERED": "1"},
             )
@@ -87,6 +96,11 @@ class TrainerHandle:
 
     def kill(self) -> None:
         kill_process(self.process)
+
+    def wait_until_killed(self, description: str) -> None:
+        """Wait until it has died by a SIGKILL of its own."""
+        wait_until(lambda: self.process.poll() is not None, description, seconds=START_SECONDS)
+        assert self.process.returncode == -signal.SIGKILL, log_tail(self.log_path, 40)
 
     def suspend(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)

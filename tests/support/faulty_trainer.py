@@ -1,0 +1,81 @@
+"""A ``headrace trainer`` process that kills itself (SIGKILL) at a moment; run as a script, with the moment.
+
+``writing``: a part of its second checkpoint is in the store. ``announcing``: its second checkpoint is in the store,
+and is not announced. ``storing``: a part of its second snapshot after an announcement is in the store.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+_SCRIPT: Final = str(Path(__file__).resolve())
+MOMENTS: Final = ("writing", "announcing", "storing")
+
+
+def command(moment: str) -> tuple[str, ...]:
+    """The command of a trainer that dies at a moment."""
+    return (sys.executable, _SCRIPT, moment)
+
+
+def _die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+    raise AssertionError("unreachable")
+
+
+def _die_in_second_file(is_meant: Callable[[str], bool]) -> None:
+    """Write half of the second file of a kind, then die."""
+    from state.snapshots.files import WRITING_SUFFIX, FolderFiles
+
+    write = FolderFiles.write
+    written = 0
+
+    def call(self: FolderFiles, name: str, content: bytes) -> None:
+        nonlocal written
+        if is_meant(name):
+            written += 1
+            if written == 2:
+                partial = Path(self.location) / f".{name}{WRITING_SUFFIX}"
+                partial.write_bytes(content[: len(content) // 2])
+                _die()
+        write(self, name, content)
+
+    FolderFiles.write = call  # type: ignore[method-assign]
+
+
+def _around_announcements(before: Callable[[int], object], after: Callable[[int], object]) -> None:
+    """Call a function with the version before each announcement, and one after it."""
+    from stream_app.trainer.announcer import Announcer
+
+    announce = Announcer.announce
+
+    async def call(self: Announcer, announcement: Any) -> None:
+        before(announcement.version)
+        await announce(self, announcement)
+        after(announcement.version)
+
+    Announcer.announce = call  # type: ignore[method-assign]
+
+
+def main(moment: str) -> None:
+    """Run a trainer with the fault."""
+    announced: list[int] = []
+    if moment == "announcing":
+        _around_announcements(lambda version: version > 1 and _die(), announced.append)
+    elif moment == "writing":
+        _die_in_second_file(lambda name: name.endswith(".safetensors"))
+    else:
+        _around_announcements(str, announced.append)
+        _die_in_second_file(lambda name: bool(announced) and name.endswith(".snapshot"))
+    from stream_app.__main__ import main as run
+
+    sys.argv = ["headrace", "trainer"]
+    run()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(_SCRIPT).parents[2]))
+    main(sys.argv[1])
