@@ -242,11 +242,14 @@ class LearnedFusion(ChoiceFusion):
         probe = switch.next_probe()
         proposals = self._collect(context, switch.paused - {probe})
         shortlist = self.shortlist(context, proposals, self._index.available)
-        # the gain of a source in use counts where the sources are those of lists
+        # the gain of a source in use counts where the sources are those of lists; repeated choices, of which a shop
+        # may have many, say nothing of sources that find new items
+        is_new = item not in context.items
         measured = [
             number
             for number, (model, _) in enumerate(proposals)
             if (model.name == probe if probe else switch.is_active(model.name))
+            and (is_new or not model.proposes_new_items)
             # what is not there yet is not useless
             and not (model.is_trained_apart and self._is_untrained)
         ]
