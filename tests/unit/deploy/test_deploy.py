@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from stream_app.__main__ import build_cli
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
+from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.lifecycle import serve_metrics
 from stream_app.worker.process import STOP_SECONDS
@@ -46,10 +47,10 @@ def registry() -> CollectorRegistry:
 
 
 def labels_by_sample() -> dict[str, set[str]]:
-    """All samples that a worker can expose, with their labels."""
-    metrics_registry = registry()
+    """All samples that a worker or a trainer can expose, with their labels."""
     found: dict[str, set[str]] = {}
-    for collector in list(metrics_registry._collector_to_names):
+    collectors = [*registry()._collector_to_names, *TrainerMetrics().registry._collector_to_names]
+    for collector in collectors:
         (family,) = collector.describe() if hasattr(collector, "describe") else collector.collect()
         labels = {*getattr(collector, "_labelnames", ()), "instance", "job"}
         if family.type == "counter":

@@ -7,6 +7,7 @@ import pytest
 
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from stream_app.trainer.metrics import TrainerMetrics
 from tests.support import ROOT
 
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
@@ -18,7 +19,7 @@ FOLDER_VARIABLES = {"HEADRACE_CACHE", "HEADRACE_DATA"}
 
 @pytest.fixture(scope="module")
 def metric_names() -> set[str]:
-    families = Metrics().registry.collect()
+    families = [*Metrics().registry.collect(), *TrainerMetrics().registry.collect()]
     return {name for family in families for name in (family.name, f"{family.name}_total")}
 
 
