@@ -21,7 +21,7 @@ from topics.records import RecommendationList
 N_ITEMS: Final = 40
 
 
-class Visitors:
+class RingUsers:
     """Users who click along a ring of items."""
 
     def __init__(self, environment: IntegrationEnvironment, worker: WorkerHandle) -> None:
@@ -38,7 +38,8 @@ class Visitors:
             items = (f"item-{(self._n * 7 + at) % N_ITEMS}" for at in range(length))
             now = int(time.time() * 1000)
             records += [
-                sent(Click, f"visitor-{self._n}", item_id=item, ts=now + at) for at, item in enumerate(items)
+                sent(Click, f"ring-user-{self._n}", item_id=item, ts=now + at)
+                for at, item in enumerate(items)
             ]
         self._environment.send(records)
         self.n_clicks += len(records)
@@ -48,7 +49,7 @@ class Visitors:
 
     def newest_list(self) -> RecommendationList:
         """The list of the newest user, once it follows the last click."""
-        key = user_key(f"visitor-{self._n}")
+        key = user_key(f"ring-user-{self._n}")
         found: list[RecommendationList | None] = []
 
         def is_there() -> bool:
@@ -71,31 +72,31 @@ def test_lists_go_on_whatever_happens_to_the_trainer(
         servers, tmp_path, models=["popularity"], fusion="rrf", neural=True, model_store=str(store)
     ) as environment:
         worker = environment.start_worker().wait_until_ready()
-        visitors = Visitors(environment, worker)
-        visitors.come(80)
+        users = RingUsers(environment, worker)
+        users.come(80)
         with TrainerHandle(environment.settings, store, tmp_path / "dying.log", dies=moment) as dying:
             worker.wait_until(
                 lambda: worker.metric("headrace_neural_model_version") >= 1, "the first checkpoint"
             )
-            visitors.come(20)
-            listed = visitors.newest_list()
+            users.come(20)
+            listed = users.newest_list()
             assert int(listed.neural_version) >= 1
             assert any(item.why.source == "similar_taste" for item in listed.items)
-            while dying.process.poll() is None and visitors.n_clicks < 5_000:
-                visitors.come(20)  # without new interactions there is no second checkpoint
+            while dying.process.poll() is None and users.n_clicks < 5_000:
+                users.come(20)  # without new interactions there is no second checkpoint
             dying.wait_until_killed(f"the trainer to be killed while {moment}")
         known = worker.metric("headrace_neural_model_version")
-        visitors.come(20)
-        assert visitors.newest_list().neural_version == f"{known:.0f}"
+        users.come(20)
+        assert users.newest_list().neural_version == f"{known:.0f}"
         assert worker.metric("headrace_model_refused_total") == 0
 
         with TrainerHandle(environment.settings, store, tmp_path / "next.log"):
             worker.wait_until(
                 lambda: worker.metric("headrace_neural_model_version") > known, "a checkpoint of the next"
             )
-            visitors.come(20)
-            assert int(visitors.newest_list().neural_version) > known
+            users.come(20)
+            assert int(users.newest_list().neural_version) > known
         assert CheckpointStore(FolderFiles(store / "two-tower")).names()
         assert worker.metric("headrace_model_refused_total") == 0
         processed = [interaction for interaction, _ in environment.interactions()]
-        assert len(processed) == visitors.n_clicks
+        assert len(processed) == users.n_clicks
