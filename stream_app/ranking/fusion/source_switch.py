@@ -9,11 +9,11 @@ from stream_app.models.model_state import State
 LIST_LENGTH: Final = 20
 """Ranks from here on are worth nothing."""
 
-MIN_GAIN: Final = 0.001
+MIN_GAIN: Final = 0.002
 """Gain that a source must bring to be used: normalized discounted gain at `LIST_LENGTH`, per choice."""
 
-PAUSE_ERRORS: Final = 3.0
-"""Standard errors from the mean to its upper bound: many, since the choices of a session depend on each other."""
+PAUSE_ERRORS: Final = 2.0
+"""Standard errors from the mean to its upper bound."""
 
 RESUME_ERRORS: Final = 1.0
 """Standard errors from the mean to its lower bound: in doubt, a source is used."""
@@ -24,7 +24,7 @@ MIN_MEASURES: Final = 1_000
 MIN_PROBES: Final = 100
 """Choices without which nothing is resumed."""
 
-HALF_LIFE: Final = 2_000.0
+HALF_LIFE: Final = 6_000.0
 """Measures in which one loses half its weight: tastes change, and so do the models."""
 
 SETTLING_CHOICES: Final = 500
