@@ -13,7 +13,7 @@ a socket. Redis refuses such a write:
    write of a former owner can only come from a process that was stopped between the check of its lease and the write.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from stream_app.publishing.publisher import (
@@ -29,28 +29,31 @@ _TOKEN_DIGITS: Final = 12
 _ERASED_SECONDS: Final = 900
 """Longer than a connection retransmits bytes that wait in its socket."""
 
-_REFUSE_OLDER: Final = """
-local head = redis.call('GETRANGE', KEYS[1], 0, 21)
-if string.sub(head, 1, 10) == '{"owner":"' and string.sub(head, 11, 22) > ARGV[1] then
-    return string.sub(head, 11, 22)
+_UNLESS_OLDER: Final = """
+local refused, largest = 0, ''
+for at, key in ipairs(KEYS) do
+    local head = redis.call('GETRANGE', key, 0, 21)
+    local owner = string.sub(head, 11, 22)
+    if string.sub(head, 1, 10) == '{"owner":"' and owner > ARGV[1] then
+        refused = refused + 1
+        if owner > largest then largest = owner end
+    else
+        %s
+    end
 end
+if refused > 0 then return {refused, largest} end
+return false
 """
-"""Returns the token of the stored document if it is larger than that of the writer."""
+"""Writes the keys whose document has no larger token than that of the writer, the first argument.
 
-_SET_IF_NOT_OLDER: Final = (
-    _REFUSE_OLDER
-    + """
-redis.call('SET', KEYS[1], '{"owner":"' .. ARGV[1] .. '",' .. ARGV[2], 'PX', ARGV[3])
-return ''
+One call has all keys of a partition: for each document alone, a call would cost Redis and its client more than the
+document. Returns the number of refused keys and the largest token in them; nothing if none was refused.
 """
+
+_SET_IF_NOT_OLDER: Final = _UNLESS_OLDER % (
+    """redis.call('SET', key, '{"owner":"' .. ARGV[1] .. '",' .. ARGV[at + 2], 'PX', ARGV[2])"""
 )
-_DELETE_IF_NOT_OLDER: Final = (
-    _REFUSE_OLDER
-    + """
-redis.call('UNLINK', KEYS[1])
-return ''
-"""
-)
+_DELETE_IF_NOT_OLDER: Final = _UNLESS_OLDER % "redis.call('UNLINK', key)"
 
 _RAISE: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
@@ -68,8 +71,8 @@ _ERASED_MS: Final = str(_ERASED_SECONDS * 1000).encode()
 def _do_nothing() -> None: ...
 
 
-def _unlink(key: str) -> tuple[Any, ...]:
-    return "UNLINK", key
+def _unlink(owned: OwnedKey) -> tuple[Any, ...]:
+    return "UNLINK", owned.key
 
 
 def token_key(partition: int) -> str:
@@ -113,45 +116,38 @@ class RedisPublisher:
     async def publish(self, documents: Sequence[Document]) -> None:
         """Write all documents in one pipeline."""
         ttl = self._ttl_ms
-
-        def command(document: Document, token: bytes | None) -> tuple[Any, ...]:
-            if token is None:
-                return "SET", document.key, document.value, b"PX", ttl
-            return self._set_owned(document.key, token, document.value[1:], ttl)
-
-        await self._write(documents, command)
+        await self._write(
+            documents,
+            lambda each: ("SET", each.key, each.value, b"PX", ttl),
+            lambda each: each.value[1:],
+            ttl,
+        )
 
     async def erase(self, keys: Sequence[OwnedKey]) -> None:
         """Replace the documents of erased users by one without items that ends after `_ERASED_SECONDS`."""
-
-        def command(owned: OwnedKey, token: bytes | None) -> tuple[Any, ...]:
-            return (
-                _unlink(owned.key)
-                if token is None
-                else self._set_owned(owned.key, token, _ERASED, _ERASED_MS)
-            )
-
-        await self._write(keys, command)
+        await self._write(keys, _unlink, lambda _: _ERASED, _ERASED_MS)
 
     async def delete(self, keys: Sequence[OwnedKey]) -> None:
         """Remove keys, except those that a later owner has written."""
-
-        def command(owned: OwnedKey, token: bytes | None) -> tuple[Any, ...]:
-            if token is None:
-                return _unlink(owned.key)
-            return "EVALSHA", self._delete_script, 1, owned.key, token
-
-        await self._write(keys, command)
+        await self._write(keys, _unlink)
 
     async def _write(
-        self, entries: Sequence[_KeyT], command: Callable[[_KeyT, bytes | None], tuple[Any, ...]]
+        self,
+        entries: Sequence[_KeyT],
+        unfenced: Callable[[_KeyT], tuple[Any, ...]],
+        content: Callable[[_KeyT], bytes] | None = None,
+        ttl: bytes = b"",
     ) -> None:
-        """Execute one command for each entry that this worker may write, in one pipeline.
+        """Write those entries that this worker may write, in one pipeline.
 
         Parameters
         ----------
-        command
-            The command for an entry, given the token of its partition: None to write without fencing.
+        unfenced
+            The command for an entry without a partition, and for all without fencing.
+        content
+            The document of an entry without its opening bracket; None to delete the keys.
+        ttl
+            Milliseconds.
         """
         ownership = self.ownership
         if ownership is not None:
@@ -159,38 +155,44 @@ class RedisPublisher:
         if not entries:
             return
         await self._draw_tokens(each.partition for each in entries)
-        pipeline, tokens = self._connection.pipeline(), self._tokens
+        pipeline = self._connection.pipeline()
+        fenced: dict[int, list[_KeyT]] = {}
         for each in entries:
-            token = None if ownership is None or each.partition is None else tokens[each.partition]
-            pipeline.execute_command(*command(each, token))
-        await self._verify(await self._execute(pipeline), [each.partition for each in entries])
+            if ownership is None or each.partition is None:
+                pipeline.execute_command(*unfenced(each))
+            else:
+                fenced.setdefault(each.partition, []).append(each)
+        for partition, owned in fenced.items():
+            keys, token = [each.key for each in owned], self._tokens[partition]
+            if content is None:
+                pipeline.execute_command("EVALSHA", self._delete_script, len(keys), *keys, token)
+            else:
+                contents = map(content, owned)
+                pipeline.execute_command("EVALSHA", self._set_script, len(keys), *keys, token, ttl, *contents)
+        replies = await self._execute(pipeline)
+        await self._verify(dict(zip(fenced, replies[len(replies) - len(fenced) :], strict=True)))
 
-    def _set_owned(self, key: str, token: bytes, rest: bytes, ttl: bytes) -> tuple[Any, ...]:
-        return "EVALSHA", self._set_script, 1, key, token, rest, ttl
-
-    async def _verify(self, replies: Sequence[Any], partitions: Sequence[int | None]) -> None:
+    async def _verify(self, replies: Mapping[int, Any]) -> None:
         """Draw new tokens if documents were refused: by a later owner, or because Redis lost its counters.
 
         A former owner does not get past `Ownership.confirm` when it draws the next token.
+
+        Parameters
+        ----------
+        replies
+            By partition: the number of refused documents and the largest token in them; None if there are none.
         """
         ownership = self.ownership
-        if ownership is None:
+        refused = {partition: reply for partition, reply in replies.items() if reply}
+        if ownership is None or not refused:
             return
-        n_refused = 0
-        larger: dict[int, int] = {}
-        for reply, partition in zip(replies, partitions, strict=True):
-            if partition is not None and reply:
-                n_refused += 1
-                larger[partition] = max(int(reply), larger.get(partition, 0))
-        if not larger:
-            return
-        ownership.on_refused(n_refused)
+        ownership.on_refused(sum(int(n) for n, _ in refused.values()))
         pipeline = self._connection.pipeline()
-        for partition, token in larger.items():
-            pipeline.eval(_RAISE, 1, token_key(partition), token)
+        for partition, (_, token) in refused.items():
+            pipeline.eval(_RAISE, 1, token_key(partition), int(token))
             self._tokens.pop(partition, None)
         await self._execute(pipeline)
-        raise OwnershipUnconfirmedError(f"a later owner wrote lists of the partitions {sorted(larger)}")
+        raise OwnershipUnconfirmedError(f"a later owner wrote lists of the partitions {sorted(refused)}")
 
     async def _draw_tokens(self, partitions: Iterable[int | None]) -> None:
         """Draw a token for each partition that has none in this assignment, and confirm the ownership."""
