@@ -3,6 +3,7 @@
 aiokafka then goes on with the first record that is left, and does not tell how many it passed.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from aiokafka.structs import TopicPartition
 
 OnRemoved = Callable[[TopicPartition, int, int], None]
 """Called with a partition, the next offset to read, and that of the first record that is left."""
+
+_MAX_REQUESTS: Final = 64
+"""A refused position is reset before the next request for its partition; some for others come between."""
 
 
 def report_removed_records(consumer: Any, on_removed: OnRemoved) -> None:
@@ -29,34 +33,41 @@ def report_removed_records(consumer: Any, on_removed: OnRemoved) -> None:
 
 
 class _PositionWatch:
-    """Compares the position of a refused fetch with the one that the fetcher resets it to."""
+    """Compares the position that the fetcher resets a partition to with the one that it requested last."""
 
     def __init__(self, fetcher: Any, on_removed: OnRemoved) -> None:
         self._fetch = fetcher._proc_fetch_request  # noqa: SLF001
         self._reset = fetcher._update_fetch_positions  # noqa: SLF001
         self._on_removed: Final = on_removed
-        self._refused: dict[TopicPartition, tuple[Any, int]] = {}
-        """State of a partition and the offset that was refused; the state belongs to one assignment."""
+        self._requests: Final[deque[tuple[Any, Any]]] = deque(maxlen=_MAX_REQUESTS)
+        """The newest requests, each with the assignment that it belongs to."""
 
     async def fetch(self, assignment: Any, node_id: int, request: Any) -> bool:
-        """Fetch; note the partitions whose offset the broker refuses."""
+        """Fetch, and remember the request: a look at the state of each partition would cost more than the rest."""
+        self._requests.append((assignment, request))
         has_records: bool = await self._fetch(assignment, node_id, request)
-        for topic, partitions in request.topics:
-            for partition, offset, _ in partitions:
-                tp = TopicPartition(topic, partition)
-                state = assignment.state_value(tp)
-                if state.awaiting_reset:
-                    self._refused[tp] = state, offset
         return has_records
+
+    def _requested(self, assignment: Any, tp: TopicPartition) -> int | None:
+        """The offset of a partition that was requested last in this assignment."""
+        for known, request in reversed(self._requests):
+            if known is not assignment:
+                continue
+            for topic, partitions in request.topics:
+                if topic == tp.topic:
+                    for partition, offset, _ in partitions:
+                        if partition == tp.partition:
+                            return int(offset)
+        return None
 
     async def reset(self, assignment: Any, node_id: int, tps: list[TopicPartition]) -> bool:
         """Find positions; report those that passed records."""
+        refused = {
+            tp: self._requested(assignment, tp) for tp in tps if assignment.state_value(tp).awaiting_reset
+        }
         has_error: bool = await self._reset(assignment, node_id, tps)
-        for tp in tps:
+        for tp, offset in refused.items():
             state = assignment.state_value(tp)
-            if not state.has_valid_position or tp not in self._refused:
-                continue
-            refused, offset = self._refused.pop(tp)
-            if refused is state and state.position > offset:
+            if offset is not None and state.has_valid_position and state.position > offset:
                 self._on_removed(tp, offset, state.position)
         return has_error
