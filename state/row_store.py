@@ -221,6 +221,23 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         except Exception as error:
             raise store_error(error, partition) from error
 
+    def put(self, partition: int, key: bytes, value: bytes) -> None:
+        """Write a row of the partition of the event in processing.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        try:
+            db = self._dbs.get(partition)
+            if db is None:
+                db = self._db_for_partition(partition)
+            self._key_index[key] = partition
+            db.put(key, value)
+        except Exception as error:
+            raise store_error(error, partition) from error
+
     def change(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Write or delete a row while no event is processed.
 

@@ -37,8 +37,8 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
     on_set_aside: Callable[[], None]
     """Called when damaged files of a partition were set aside; set by `users_table`, and by the worker."""
 
-    _write_raw: Callable[[bytes, bytes], None] | None = None
-    """The store's write method below its serializers, if it has one."""
+    _put: Callable[[int, bytes, bytes], None] | None = None
+    """The store's method that writes a row of a partition."""
 
     def _new_store_by_url(self, url: str | URL) -> Any:
         if URL(url).scheme != "rocksdb":
@@ -72,9 +72,10 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
             If the store cannot be written to; nothing was appended to the changelog.
         """
         # The store first: a write that fails must not be in the changelog.
-        if self._write_raw is None:
-            self._write_raw = getattr(self.data, "_set", None) or self.data.__setitem__
-        self._write_raw(key, value)
+        if self._put is None:
+            store = self.data
+            self._put = store.put if isinstance(store, RowStore) else _put_without_partition(store)
+        self._put(partition, key, value)
         self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
         self._sensor_on_set(self, key, value)
 
@@ -139,6 +140,13 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
 
             callbacks[partition] = on_delivered
         return callbacks[partition]
+
+
+def _put_without_partition(store: Any) -> Callable[[int, bytes, bytes], None]:
+    def put(_partition: int, key: bytes, value: bytes) -> None:
+        store[key] = value
+
+    return put
 
 
 def users_table(app: Any, append: ChangelogAppender, partitions: int) -> ChangelogTable:

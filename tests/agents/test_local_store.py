@@ -9,7 +9,7 @@ from faust.stores import rocksdb as faust_rocksdb
 from faust.types import TP
 
 from state.row import EMPTY_ROW, UserRow, encode_row
-from state.row_store import RowStore
+from state.row_store import RowStore, store_error
 from state.user_rows import DamagedStoreError, StoreError
 from stream_app.worker.republication import republish_recent_users
 from tests.support.app_without_kafka import WorkerWithoutKafka
@@ -48,14 +48,14 @@ async def test_events_wait_while_the_disk_is_full_and_none_is_lost(
     worker.components.flush_loop.start()
     retry = worker.app.headrace_worker.store_retry
     monkeypatch.setattr(retry, "_retry_seconds", 0.0)
-    written, is_full = faust_rocksdb.Store._set, True
+    put, is_full = RowStore.put, True
 
-    def write(self: Any, key: bytes, value: bytes) -> None:
+    def put_if_there_is_room(self: RowStore, partition: int, key: bytes, value: bytes) -> None:
         if is_full:
-            raise DISK_FULL
-        written(self, key, value)
+            raise store_error(DISK_FULL, partition)
+        put(self, partition, key, value)
 
-    monkeypatch.setattr(faust_rocksdb.Store, "_set", write)
+    monkeypatch.setattr(RowStore, "put", put_if_there_is_room)
     async with worker.agent("users") as agent:
         for number in range(5):
             await worker.click(agent, f"u{number}", "shoe")
