@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from aiokafka.structs import TopicPartition
 
+from stream_app.kafka.removed_records import OnRemoved
+
 _LOG: Final = logging.getLogger(__name__)
 _FETCH_RECORDS: Final = 2_000
 _FETCH_TIMEOUT_MS: Final = 500
@@ -75,14 +77,17 @@ class _RangeProgress:
     ----------
     log_range
         The range.
+    on_removed
+        Called if retention removed the next records.
     """
 
-    def __init__(self, log_range: LogRange) -> None:
+    def __init__(self, log_range: LogRange, on_removed: OnRemoved | None) -> None:
         self.tp: Final = log_range.tp
         self.end: Final = log_range.end
         self.next: int = log_range.start
         self.gaps = 0
         self.digest: Final = OffsetDigest()
+        self._on_removed = on_removed
 
     async def _accepts(self, consumer: Any, first: int) -> bool:
         """Whether the next record has the offset `first`; if not, or not known to, the consumer goes back."""
@@ -91,10 +96,20 @@ class _RangeProgress:
         self.gaps += 1
         found = await consumer.first_offset(self.tp, self.next, first)
         if found == first:
+            await self._report_removed(consumer, first)
             return True
         _LOG.info("reading %s[%s] again from offset %d: a fetch was lost", *self.tp, self.next)
         consumer.seek(self.tp, self.next)
         return False
+
+    async def _report_removed(self, consumer: Any, first: int) -> None:
+        """Tell the part of a gap that is before the log's first record: compaction leaves the others."""
+        if self._on_removed is None:
+            return
+        beginnings = await consumer.beginning_offsets([self.tp])
+        beginning = min(first, beginnings[self.tp])
+        if beginning > self.next:
+            self._on_removed(self.tp, self.next, beginning)
 
     async def take(self, consumer: Any, records: list[Any]) -> list[Any]:
         """Accept a fetch; return its records in the range."""
@@ -125,6 +140,8 @@ class RangeReader:
         One per partition; empty ranges are skipped.
     on_progress
         Called every five seconds with the number of records read and an upper bound of their total.
+    on_removed
+        Called if retention removes records of a range before they are read.
     """
 
     def __init__(
@@ -132,9 +149,10 @@ class RangeReader:
         consumer: Any,
         ranges: Sequence[LogRange],
         on_progress: Callable[[int, int], None] = lambda _read, _total: None,
+        on_removed: OnRemoved | None = None,
     ) -> None:
         self._consumer = consumer
-        self._progress: Final = {each.tp: _RangeProgress(each) for each in ranges}
+        self._progress: Final = {each.tp: _RangeProgress(each, on_removed) for each in ranges}
         self._on_progress = on_progress
         self._total = sum(max(0, each.end - each.start) for each in ranges)
         self._reported_at = time.monotonic()

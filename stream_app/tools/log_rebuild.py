@@ -1,6 +1,7 @@
 """Folds the log into new models next to running workers: to compare, and to replace what they learned."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -22,6 +23,7 @@ from stream_app.worker.erased_since_snapshot import forget_erased_users
 from stream_app.worker.log_fold import LogFold, fold_ranges, ranges_between
 from stream_app.worker.model_loading import LoadedModels, load_models, positions_of, snapshot_state
 from stream_app.worker.replica import model_partitions
+from stream_app.worker.skipped_records import log_skipped
 from topics import admin
 from topics.catalog import CATALOG_ITEMS, ERASURE_RECEIPTS, INTERACTIONS, catalog
 
@@ -60,7 +62,9 @@ class Rebuild:
     positions
         Next offsets to read.
     n_removed
-        Interactions that retention has removed from the log.
+        Interactions that retention had removed from the log before it was read.
+    n_missed
+        Records that retention removed while the log was read, before they were: by topic.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Rebuild:
         self.models: ModelSet = self._make()
         self.positions: dict[TopicPartition, int] = {}
         self.n_removed = 0
+        self.n_missed: Counter[str] = Counter()
         self._ends: dict[TopicPartition, int] = {}
         self._has_decay = False
 
@@ -194,6 +199,7 @@ class Rebuild:
                 loaded.positions,
                 self._settings.limits,
                 on_progress,
+                self._on_removed,
             )
         if self._has_decay:
             for name, clock in self.models.decay_clocks.items():
@@ -215,7 +221,12 @@ class Rebuild:
     async def _fold(self, fold: LogFold, ends: Mapping[TopicPartition, int], on_progress: OnProgress) -> None:
         ranges = ranges_between(self.positions, ends)
         total = sum(each.end - each.start for each in ranges)
-        await fold_ranges(self._consumer, fold, ranges, lambda n_read: on_progress(n_read, total))
+        await fold_ranges(
+            self._consumer, fold, ranges, lambda n_read: on_progress(n_read, total), self._on_removed
+        )
+
+    def _on_removed(self, tp: TopicPartition, read: int, beginning: int) -> None:
+        self.n_missed[tp.topic] += log_skipped(tp.topic, tp.partition, read, beginning)
 
 
 def compare_models(rebuilt: ModelSet, live: RestoredModels) -> list[ModelResult]:

@@ -8,6 +8,7 @@ from aiokafka.structs import TopicPartition
 from prometheus_client import Counter
 
 from stream_app.kafka.range_reader import LogRange, RangeReader
+from stream_app.kafka.removed_records import OnRemoved
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
@@ -83,6 +84,7 @@ async def fold_ranges(
     fold: LogFold,
     ranges: Iterable[LogRange],
     on_progress: Callable[[int], None] = lambda _: None,
+    on_removed: OnRemoved | None = None,
 ) -> int:
     """Read ranges completely: interactions and catalog first, then rewards, which may be of any of these items.
 
@@ -92,6 +94,8 @@ async def fold_ranges(
         A started consumer of `stream_app.kafka.log_consumer`; its assignment is replaced.
     on_progress
         Called with the number of records read so far.
+    on_removed
+        Called if retention removes records of a range before they are read.
 
     Returns
     -------
@@ -104,7 +108,7 @@ async def fold_ranges(
         [each for each in ordered if each.tp.topic != REWARDS.name],
         [each for each in ordered if each.tp.topic == REWARDS.name],
     ):
-        async for records in RangeReader(consumer, group).read():
+        async for records in RangeReader(consumer, group, on_removed=on_removed).read():
             for start in range(0, len(records), _RECORDS_PER_TURN):
                 fold.fold(records[0].topic, records[start : start + _RECORDS_PER_TURN])
                 await asyncio.sleep(0)

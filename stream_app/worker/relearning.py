@@ -14,6 +14,7 @@ from typing import Any, Final
 from aiokafka.structs import TopicPartition
 
 from stream_app.experiment.comparison import PolicyComparison
+from stream_app.kafka.removed_records import OnRemoved
 from stream_app.models.model_parts import adopt_parts, newest_session
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.log_fold import LogFold, fold_ranges, ranges_between
@@ -55,6 +56,7 @@ class Relearning:
         positions: Mapping[tuple[str, int], int],
         limits: Limits,
         on_progress: Callable[[int, int], None] = lambda _read, _total: None,
+        on_removed: OnRemoved | None = None,
     ) -> None:
         """Fold the log and copy the parts; can be repeated if it fails.
 
@@ -70,6 +72,8 @@ class Relearning:
             Bounds of event time.
         on_progress
             Called with the number of records read and an upper bound of their total.
+        on_removed
+            Called if retention removes records before they are read: the parts lack them.
         """
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
@@ -80,7 +84,7 @@ class Relearning:
         total = sum(each.end - each.start for each in ranges)
         self._start_period()
         fold = LogFold(self._second, limits, self._watermarks, self._reward_watermarks)
-        n_read = await fold_ranges(consumer, fold, ranges, lambda read: on_progress(read, total))
+        n_read = await fold_ranges(consumer, fold, ranges, lambda read: on_progress(read, total), on_removed)
         adopt_parts(self._models, self._second, self._parts)
         _LOG.info("learned %s from %d records of the log", ", ".join(self._parts), n_read)
 

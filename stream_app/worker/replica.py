@@ -306,7 +306,9 @@ class Replica:
         consumer = log_consumer(self._broker)
         await consumer.start()
         try:
-            await relearning.run(consumer, self._assigned, self._positions, self._limits, report)
+            await relearning.run(
+                consumer, self._assigned, self._positions, self._limits, report, self._on_removed_again
+            )
         finally:
             await consumer.stop()
 
@@ -333,6 +335,12 @@ class Replica:
     def _on_removed(self, tp: TopicPartition, read: int, beginning: int) -> None:
         if tp not in self._owned:  # this worker learned its own records without reading them
             report_skipped(self._metrics, tp.topic, tp.partition, read, beginning)
+
+    def _on_removed_again(self, tp: TopicPartition, read: int, beginning: int) -> None:
+        """Report records that the parts lack; those that the replica has not read itself it reports later."""
+        left = min(beginning, self._positions[tp.topic, tp.partition])
+        if left > read:
+            report_skipped(self._metrics, tp.topic, tp.partition, read, left)
 
     def _resume_rewards(self) -> None:
         """Start to read rewards once interactions and catalog are folded up to their ends at the start."""

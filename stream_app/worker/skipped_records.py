@@ -17,8 +17,12 @@ def start_at_zero(metrics: EventMetrics) -> None:
 
 def report_skipped(metrics: EventMetrics, topic: str, partition: int, read: int, beginning: int) -> None:
     """Count and log the records between the next offset to read and the first record that is left."""
+    metrics.events_skipped.labels(topic).inc(log_skipped(topic, partition, read, beginning))
+
+
+def log_skipped(topic: str, partition: int, read: int, beginning: int) -> int:
+    """Log the records between the next offset to read and the first record that is left; return their number."""
     skipped = beginning - read
-    metrics.events_skipped.labels(topic).inc(skipped)
     _LOG.error(
         "retention removed %d records of %s[%s] before they were read: offsets %d to %d",
         skipped,
@@ -27,3 +31,4 @@ def report_skipped(metrics: EventMetrics, topic: str, partition: int, read: int,
         read,
         beginning - 1,
     )
+    return skipped

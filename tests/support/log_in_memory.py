@@ -18,6 +18,7 @@ class LogInMemory:
         self.topic: Final = topic
         self.records: dict[TopicPartition, dict[int, Any]] = {}
         self.ends: dict[TopicPartition, int] = {}
+        self.beginnings: dict[TopicPartition, int] = {}
 
     def tp(self, partition: int) -> TopicPartition:
         """A partition of the topic."""
@@ -39,6 +40,11 @@ class LogInMemory:
             )
         self.ends[tp] = max(records, default=-1) + 1 if end is None else end
         return tp
+
+    def remove_before(self, tp: TopicPartition, beginning: int) -> None:
+        """Remove the records before an offset, as retention does."""
+        self.beginnings[tp] = beginning
+        self.records[tp] = {at: record for at, record in self.records[tp].items() if at >= beginning}
 
     def append(self, partition: int, key: bytes, value: bytes | None) -> int:
         """Add a record at the end of a partition; return its offset."""
@@ -96,7 +102,7 @@ class LosingConsumer:
         return {tp: self._log.ends.get(tp, 0) for tp in tps}
 
     async def beginning_offsets(self, tps: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return dict.fromkeys(tps, 0)
+        return {tp: self._log.beginnings.get(tp, 0) for tp in tps}
 
     async def offsets_for_times(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, Any]:
         """The first record of each log, whatever the time."""

@@ -138,6 +138,11 @@ class FakeLogConsumer:
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.log.beginnings[tp] + len(self.log.records[tp]) for tp in partitions}
 
+    async def first_offset(self, tp: TopicPartition, start: int, end: int) -> int | None:
+        """The offset of the first record of a range."""
+        offsets = (record.offset for record in self.log.records[tp] if record is not None)
+        return min((each for each in offsets if start <= each < end), default=end)
+
     async def position(self, tp: TopicPartition) -> int:
         return self.offsets[tp]
 

@@ -88,11 +88,13 @@ async def _rebuild(settings: Settings, options: RebuildOptions) -> int:
         else:
             results = await _compare(rebuild, own_fingerprint)
         if not options.write:
+            _print_missed(rebuild)
             return _status(results)
         with _progress("reading to the log's end") as update:
             await rebuild.fold(update)
             await rebuild.follow(update)
         name = await asyncio.to_thread(rebuild.write, own_fingerprint)
+    _print_missed(rebuild)
     typer.echo(
         f"stored as {name}: {rebuild.models.version:,} interactions. Workers with these settings load it at their "
         "next start; running workers are not changed."
@@ -119,6 +121,14 @@ async def _compare(rebuild: Rebuild, own_fingerprint: str) -> list[ModelResult]:
             "and a difference is expected. `--write --keep` takes over what the newest snapshot has of them."
         )
     return results
+
+
+def _print_missed(rebuild: Rebuild) -> None:
+    for topic, count in sorted(rebuild.n_missed.items()):
+        typer.echo(
+            f"Retention removed {count:,} records of {topic} while the log was read: the rebuilt models lack them, "
+            "and a difference is expected. Raise retention.ms of the topic, and run the command again."
+        )
 
 
 def _print_results(results: list[ModelResult]) -> None:

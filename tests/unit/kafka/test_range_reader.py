@@ -153,3 +153,38 @@ def test_a_digest_tells_sequences_apart() -> None:
     for one, other in combinations(sequences, 2):
         assert digest(*one) != digest(*other)
     assert digest(*range(100)).count == 100
+
+
+@pytest.mark.parametrize(
+    ("beginning", "reported"), [(5, [(3, 5)]), (12, [(3, 12)]), (3, []), (30, [(3, 20)])], ids=str
+)
+async def test_records_that_retention_removes_meanwhile_are_reported_once(
+    beginning: int, reported: list[tuple[int, int]]
+) -> None:
+    log = LogInMemory()
+    tp = log.fill(0, range(20))
+    log.fill(0, [], end=40)
+    removed: list[tuple[TopicPartition, int, int]] = []
+    reader = RangeReader(
+        LosingConsumer(log, fetch_size=3, lost=[2]),
+        [LogRange(tp, 0, 20)],
+        on_removed=lambda *each: removed.append(each),
+    )
+    found: list[int] = []
+    async for records in reader.read():
+        if not found:
+            log.remove_before(tp, beginning)
+        found += [each.offset for each in records]
+    assert found == [0, 1, 2, *range(max(3, beginning), 20)]
+    assert removed == [(tp, *each) for each in reported]
+
+
+async def test_records_that_compaction_removed_are_not_reported() -> None:
+    log = LogInMemory()
+    tp = log.fill(0, [0, 1, 2, 9, 10, 19], end=25)
+    removed: list[Any] = []
+    reader = RangeReader(
+        LosingConsumer(log), [LogRange(tp, 0, 25)], on_removed=lambda *each: removed.append(each)
+    )
+    assert await read_all(reader) == {0: [0, 1, 2, 9, 10, 19]}
+    assert removed == []

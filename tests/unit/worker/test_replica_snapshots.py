@@ -16,6 +16,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.ranking.config import ModelsConfig, RankingConfig
 from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.worker.log_fold import fold_ranges
 from stream_app.worker.model_loading import load_models
 from tests.support.replica_harness import (
     FIRST_INTERACTIONS,
@@ -322,3 +323,31 @@ async def test_what_is_relearned_decays_by_the_schedule_of_the_snapshot(harness:
     assert replica.models.decay_clocks["interactions"].schedule == schedule
     assert replica.models.digest() == expected.digest()
     assert replica.models.digest() != load_models(first, harness.store).models.digest()
+
+
+@pytest.mark.parametrize("n_kept", [5, 0], ids=["some are left", "none is left"])
+async def test_records_removed_while_parts_are_relearned_are_counted_once(
+    harness: ReplicaHarness, monkeypatch: pytest.MonkeyPatch, n_kept: int
+) -> None:
+    await write_history(harness, with_models(["popularity"]))
+    log, n_read = harness.log, len(harness.log.records[SECOND_INTERACTIONS])
+    for offset in range(10):
+        log.interaction(SECOND_INTERACTIONS, 1_000 + offset, "later")
+    end = len(log.records[SECOND_INTERACTIONS])
+
+    async def fold_after_retention(*arguments: Any) -> int:
+        kept = end - n_kept
+        log.records[SECOND_INTERACTIONS] = log.records[SECOND_INTERACTIONS][kept:]
+        log.beginnings[SECOND_INTERACTIONS] = kept
+        return await fold_ranges(*arguments)
+
+    monkeypatch.setattr("stream_app.worker.relearning.fold_ranges", fold_after_retention)
+    replica = await harness.start(with_models(["popularity", "trending"]))
+    if not n_kept:
+        # The log goes on: a consumer needs a record to see that the others are gone.
+        log.interaction(SECOND_INTERACTIONS, 1_000 + 10, "last")
+    await caught_up(replica)
+    labels = {"topic": INTERACTIONS.name}
+    skipped = harness.metrics.registry.get_sample_value("headrace_events_skipped_total", labels)
+    # What the snapshot has read, and the new part lacks; the replica itself then misses the others.
+    assert skipped == n_read + (10 - n_kept)
