@@ -1,6 +1,6 @@
 """The topics of a broker in memory, behind the methods of kafka-python's admin client that `topics.admin` uses.
 
-`tests/integration/test_topic_admin.py` asks a real broker the same and compares the answers.
+`tests/integration/test_topic_admin.py` asks a real broker.
 """
 
 import uuid
