@@ -11,7 +11,10 @@ _REFRESH = 100
 
 
 class NegativeSampler:
-    """Draws items, and tells how often each is expected among them.
+    """Draws items with interactions, and tells how often each is expected among them.
+
+    An item without interactions is none: it would learn from its negatives alone that no one chooses it, and its
+    content could not stand for it.
 
     Examples
     --------
@@ -25,8 +28,14 @@ class NegativeSampler:
         self._n = n
         self._rng = np.random.default_rng(seed)
         self._draws = 0
+        self._candidates: NDArray[np.int64] = np.zeros(0, np.int64)
         self._cumulative: NDArray[np.float64] = np.zeros(0)
         self._log_expected: NDArray[np.float32] = np.zeros(0, np.float32)
+
+    @property
+    def n_candidates(self) -> int:
+        """Number of items that were drawn from."""
+        return len(self._candidates)
 
     def draw(
         self, counts: NDArray[np.float64], n_items: int
@@ -51,11 +60,12 @@ class NegativeSampler:
             total = powers.sum()
             shares = powers / total if total > 0 else np.full(n_items, 1.0 / n_items)
             self._cumulative = np.cumsum(shares)
-            self._log_expected = np.log(self._n * (0.5 / n_items + 0.5 * shares)).astype(np.float32)
+            self._candidates = np.flatnonzero(shares)
+            self._log_expected = np.log(self._n * (0.5 / self.n_candidates + 0.5 * shares)).astype(np.float32)
         self._draws += 1
         known = len(self._cumulative)
         half = self._n // 2
-        uniform = self._rng.integers(known, size=self._n - half)
+        uniform = self._candidates[self._rng.integers(self.n_candidates, size=self._n - half)]
         popular = np.searchsorted(self._cumulative, self._rng.random(half) * self._cumulative[-1])
         rows = np.concatenate((uniform, np.minimum(popular, known - 1))).astype(np.int32)
         return rows, self._log_expected[rows]

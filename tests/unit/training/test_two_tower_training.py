@@ -10,6 +10,7 @@ import pytest
 from state.snapshots.encoding import decode_snapshot, encode_snapshot
 from stream_app.models.checkpoint import Manifest, decode_checkpoint, encode_checkpoint
 from stream_app.models.item_content import ItemContent
+from stream_app.models.two_tower import TwoTower
 from stream_app.models.two_tower_network import Head, gap_buckets, parameter_shapes
 from stream_app.training.augmentation import make_views
 from stream_app.training.loss import Batch, encode, normalized
@@ -222,6 +223,31 @@ def test_an_item_without_interactions_is_near_items_with_the_same_content() -> N
             assert int(np.argmax(of_category)) == category
     with pytest.raises(ValueError, match="encoder"):
         TwoTowerTraining(SHAPE, CONFIG).restore(training.state())
+
+
+def test_an_item_without_interactions_is_proposed_by_its_content_among_items_with_many() -> None:
+    content = ItemContent(category_slots=32, brand_slots=8)
+    training = TwoTowerTraining(SHAPE, CONFIG, content=content)
+    rng = np.random.default_rng(3)
+    for item in range(80):
+        training.add_catalog(CatalogItem(ts=0, item_id=f"i{item}", categories=[f"c{item % 4}"]))
+    # the last 40 items are in the catalog from the first step on, and no one chooses them
+    for session in range(600):
+        category = int(rng.integers(4))
+        for at, number in enumerate(rng.integers(10, size=4)):
+            training.add(
+                f"u{session}", f"i{category + 4 * int(number)}", Kind.VIEW, 7_200.0 * session + 40.0 * at
+            )
+        if session % 3 == 2:
+            training.step()
+    model = TwoTower()
+    for item in range(80):
+        model.index.index(f"i{item}", 0.0)
+    model.adopt(training.weights(), "1")
+    for category in range(4):
+        found = model.candidates(context_of(model, f"i{category}", f"i{category + 4}"), 20)
+        ids = [int(each.removeprefix("i")) for each in model.index.ids_of(found.items.tolist())]
+        assert sum(item >= 40 and item % 4 == category for item in ids) >= 5
 
 
 def test_a_large_catalog_evicts_no_item() -> None:
