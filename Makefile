@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders closed-loop estimators lock clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -33,6 +33,7 @@ help:
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
 	@echo '  make bench-drift    faster decay after a drift, in generated shops with shifts of tastes'
 	@echo '  make bench-encoders   encoders of texts compared with TF-IDF; ARGS="--encoder NAME" for another'
+	@echo '  make bench-neural   cost of the two-tower model in the trainer and in a worker'
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
 	@echo '  make estimators     accuracy of the off-policy estimators on logs with known policy values'
 	@echo '  make wheels   build dist/: headrace (everything) and headrace-client (for a web tier)'
@@ -86,6 +87,9 @@ bench-drift: $(INSTALL_STAMP)
 
 bench-encoders: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.encoders $(ARGS)
+
+bench-neural: $(INSTALL_STAMP)
+	@$(PY) -m stream_app.tools.bench.neural $(ARGS)
 
 closed-loop: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.closed_loop $(ARGS)
