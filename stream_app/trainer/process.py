@@ -25,6 +25,7 @@ from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTrain
 from stream_app.worker.lifecycle import verified_partition_count
 from stream_app.worker.model_stores import make_checkpoint_store, make_trainer_store
 from topics import admin
+from topics.broker_client import TopicAdminError
 
 _LOG: Final = logging.getLogger(__name__)
 _NICENESS: Final = 10
@@ -78,10 +79,18 @@ class TrainerProcess:
                 if election.task.done():
                     election.task.result()
                 if not stop.is_set():
-                    await self._train(stopped)
+                    await self._try_to_train(stopped)
         finally:
             stopped.cancel()
             await election.stop()
+
+    async def _try_to_train(self, stopped: "asyncio.Task[bool]") -> None:
+        """Train; if Kafka or the store does not answer, or Kafka refuses this trainer, return after a moment."""
+        try:
+            await self._train(stopped)
+        except (KafkaError, OSError, TopicAdminError) as error:
+            _LOG.error("training stops, and this trainer stands for election again: %r", error)
+            await asyncio.wait([stopped], timeout=_RETRY_SECONDS)
 
     async def _train(self, stopped: "asyncio.Task[bool]") -> None:
         """Train until another trainer is elected, Kafka refuses this one, or it is to stop."""
@@ -110,9 +119,6 @@ class TrainerProcess:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
                 await active.store()
-        except KafkaError as error:
-            _LOG.error("training stops, and this trainer stands for election again: %r", error)
-            await asyncio.sleep(_RETRY_SECONDS)
         finally:
             for task in (work, lost):
                 task.cancel()
