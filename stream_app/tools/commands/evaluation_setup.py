@@ -1,8 +1,10 @@
 """Log, settings and ranker for the commands of ``headrace evaluate`` and ``headrace tune``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -22,8 +24,14 @@ from stream_app.settings import Settings, load_settings
 from stream_app.tools.evaluation.report import effective_fusion
 from stream_app.tools.feeds.event_log import EventLog, LogRequest, open_log, parse_order
 from stream_app.tools.feeds.formats import reader
+from stream_app.tools.feeds.rows import EventRow, Row
 from stream_app.tools.progress import row_counter
 from stream_app.worker.warm_up import warm_up
+from topics.events import CatalogItem
+
+_ROWS_FOR_DIMENSIONS: Final = 100_000
+_ENTRIES_FOR_DIMENSIONS: Final = 1_000
+"""The first entries of a log tell the dimensions of its embeddings."""
 
 
 def read_log(
@@ -80,8 +88,13 @@ def settings_with_models(models: str | None, *, neural: bool = False) -> Setting
     return load_settings(models=[*names, TwoTower.name] if neural else names)
 
 
-def add_trainer(models: ModelSet, settings: Settings) -> None:
+def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) -> None:
     """Let models with a two-tower model train it from the interactions that they learn.
+
+    Parameters
+    ----------
+    rows
+        The log, whose first catalog entries tell whether there are embeddings of texts and images.
 
     Raises
     ------
@@ -92,9 +105,32 @@ def add_trainer(models: ModelSet, settings: Settings) -> None:
     in_process = import_package("stream_app.training.in_process", "neural", "--neural")
     training = import_package("stream_app.training.two_tower_training", "neural", "--neural")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
+    content = item_content(rows, settings)
     models.learners.append(
-        in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config, content=ItemContent()))
+        in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config, content=content))
     )
+
+
+def item_content(rows: Iterable[Row], settings: Settings) -> ItemContent:
+    """The contents that the two-tower model learns from, with text and images if the log has their embeddings.
+
+    `HEADRACE_TEXT_DIMENSIONS` and `HEADRACE_IMAGE_DIMENSIONS` go before what the log's first entries have.
+
+    Examples
+    --------
+    >>> entry = CatalogItem(ts=0, item_id="pan", text_embedding=[0.6, 0.8])
+    >>> [part.name for part in item_content([EventRow(1, entry)], Settings()).parts]
+    ['text', 'categories', 'brand', 'price']
+    """
+    head = islice(rows, _ROWS_FOR_DIMENSIONS)
+    events = (row.event for row in head if isinstance(row, EventRow))
+    entries = islice((event for event in events if isinstance(event, CatalogItem)), _ENTRIES_FOR_DIMENSIONS)
+    text, images = settings.text_dimensions, settings.image_dimensions
+    for entry in entries:
+        text, images = text or len(entry.text_embedding), images or len(entry.image_embedding)
+        if text and images:
+            break
+    return ItemContent(text, image_dimensions=images)
 
 
 def compared_models(settings: Settings, models: ModelSet, names: Sequence[str]) -> ModelSet:

@@ -1,0 +1,39 @@
+"""What the commands of ``headrace evaluate`` find out about a log."""
+
+import pytest
+
+from stream_app.settings import Settings
+from stream_app.tools.commands.evaluation_setup import item_content
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
+from topics.events import CatalogItem, Click
+
+CLICK = Click(event_id="1", user_id="ann", ts=0, item_id="pan")
+TEXT = CatalogItem(ts=0, item_id="pan", text_embedding=[1.0, 0.0, 0.0])
+IMAGE = CatalogItem(ts=0, item_id="pot", image_embedding=[0.0, 1.0])
+
+
+def rows(*events: CatalogItem | Click) -> list[Row]:
+    others: list[Row] = [IgnoredRow(1, "impression"), UnreadableRow(2, b"?", "It is not JSON.")]
+    return others + [EventRow(line, event) for line, event in enumerate(events, 3)]
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ((), {}),
+        ((CLICK,), {}),
+        ((CLICK, IMAGE), {"image": 2}),
+        ((IMAGE, CLICK, TEXT), {"text": 3, "image": 2}),
+        ((CatalogItem(ts=0, item_id="cup"), TEXT), {"text": 3}),
+    ],
+)
+def test_a_log_tells_the_dimensions_of_its_embeddings(
+    events: tuple[CatalogItem | Click, ...], expected: dict[str, int]
+) -> None:
+    parts = item_content(rows(*events), Settings()).parts
+    assert {part.name: part.stop - part.start for part in parts if part.name in {"text", "image"}} == expected
+
+
+def test_settings_go_before_the_log() -> None:
+    content = item_content(rows(TEXT, IMAGE), Settings(text_dimensions=5))
+    assert [(part.name, part.stop - part.start) for part in content.parts[:2]] == [("text", 5), ("image", 2)]
