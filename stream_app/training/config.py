@@ -42,6 +42,10 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Weight of the contrastive term: two changed copies of a sequence have near user vectors."""
     contrast_pairs: int = 64
     """Sequences of a step of which two copies are compared."""
+    generated: float = 0.0
+    """Share of the replayed sequences that the model generates itself, from items with few interactions on."""
+    temperature: float = 1.0
+    """Divides the logits that generated sessions are sampled from; larger ones vary them more."""
     max_items: int = 200_000
     """Item vectors; a full index evicts the longest unused."""
     seed: int = 7

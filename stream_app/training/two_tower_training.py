@@ -26,6 +26,7 @@ from stream_app.training.average import WeightAverage
 from stream_app.training.batches import Packer
 from stream_app.training.config import TrainingConfig
 from stream_app.training.content_table import ContentTable
+from stream_app.training.generation import GeneratedSessions, Model
 from stream_app.training.loss import Batch, LossOptions, training_loss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
@@ -40,6 +41,9 @@ __all__ = ["TrainingConfig", "TwoTowerTraining", "user_key"]
 _FIRST_VECTOR_SIZE: Final = 0.05
 _REGROUPED: Final = 500
 """Steps after which similar items are looked for anew."""
+
+_REGENERATED: Final = 500
+"""Steps after which sessions are generated anew."""
 
 _FIRST_OFFSET: Final = 10.0
 """Of the logits in the sigmoid: an item has about the probability 1 in 20,000 before anything is learned."""
@@ -106,6 +110,11 @@ class TwoTowerTraining:
         self._grouped = GroupedItems(self._rng)
         names = config.augmentations
         self._augmenter = Augmenter(names, self._rng, self._grouped) if names else None
+        self._generated = (
+            GeneratedSessions(config.generated, config.temperature, np.random.default_rng(config.seed))
+            if config.generated > 0.0
+            else None
+        )
         if config.contrast > 0.0:
             if self._augmenter is None:
                 raise ValueError("the contrastive term needs augmentations")
@@ -220,6 +229,10 @@ class TwoTowerTraining:
     def _replayed(self) -> Iterator[Sequence]:
         config, augmenter = self.config, self._augmenter
         sequences = self.buffer.sample(config.rows * self.shape.context_length, config.share_of_newest)
+        if self._generated is not None:
+            if self.n_steps % _REGENERATED == _REGENERATED - 1:
+                self._generated.generate(self._as_model(), self.counts, self.buffer.sample(1_000))
+            sequences = self._generated.mix(sequences)
         if augmenter is None:
             return sequences
         if self.n_steps % _REGROUPED == 0 and "substitute" in config.augmentations:
@@ -228,6 +241,10 @@ class TwoTowerTraining:
         return (
             augmenter.change(each) if self._rng.random() < config.augmented else each for each in sequences
         )
+
+    def _as_model(self) -> Model:
+        weights = self.weights()
+        return Model(weights, np.array([self.items.find(each) for each in weights.item_ids], np.int64))
 
     def _views(self) -> Views:
         shape, pairs = self.shape, self.config.contrast_pairs if self.config.contrast > 0.0 else 0
@@ -245,7 +262,9 @@ class TwoTowerTraining:
             tokens = self._packer.tokens
             negatives[-n:] = self._rng.choice(tokens.targets[tokens.weights > 0.0], n)
             shares = self.counts[negatives] / max(self.counts.sum(), 1.0)
-            log_expected = np.log((len(negatives) - n) / self.items.size + n * shares).astype(np.float32)
+            log_expected = np.log((len(negatives) - n) / self._negatives.n_candidates + n * shares).astype(
+                np.float32
+            )
         return negatives, log_expected
 
     def _rates(self) -> Rates:
@@ -349,6 +368,8 @@ class TwoTowerTraining:
     def _forget_rows(self, rows: Iterable[int]) -> None:
         dropped = np.fromiter(rows, np.int64)
         self.buffer.forget_items(dropped.tolist())
+        if self._generated is not None:
+            self._generated.forget()
         self.vectors[dropped] = self._first_vectors(len(dropped))
         self._first[dropped] = self._second[dropped] = 0.0
         self._updates[dropped] = 0

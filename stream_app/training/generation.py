@@ -1,0 +1,218 @@
+"""Sessions that the model itself generates: what follows an item of which little is known."""
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Items
+from typing import Final, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+from river import linear_model, metrics, optim, preprocessing
+
+from stream_app.models.two_tower_network import TrainedWeights
+from stream_app.training.batches import Packer
+from stream_app.training.loss import encode, normalized
+from stream_app.training.sequences import Sequence
+
+Rows = NDArray[np.int32]
+
+_GENERATED_HASH: Final = 0
+"""Stands for the user of a generated session, who does not exist: erasures leave these sessions alone."""
+
+_SECONDS_BETWEEN: Final = 60.0
+
+_SESSIONS: Final = 2_000
+"""Sessions that are held, and replayed until the next ones are generated."""
+
+_RARE: Final = 0.3
+"""Share of the items that the sessions start with: those with the fewest interactions."""
+
+
+class Model(NamedTuple):
+    """What sessions are generated from.
+
+    Attributes
+    ----------
+    weights
+        The trained weights.
+    rows : ndarray of int, shape (n,)
+        The number of each item in sequences, in the order of the weights.
+    """
+
+    weights: TrainedWeights
+    rows: NDArray[np.int64]
+
+
+class Generator:
+    """Samples sessions from the model: a first item, then one after another by its softmax.
+
+    Parameters
+    ----------
+    temperature
+        Divides the logits: above 1 the sessions are more varied than the model's probabilities, below 1 less.
+    nearest
+        Each next item is one of so many with the largest probabilities.
+
+    References
+    ----------
+    Holtzman et al.: The curious case of neural text degeneration, ICLR 2020 (sampling among the most probable).
+
+    Examples
+    --------
+    >>> from stream_app.models.two_tower_network import NetworkShape, first_parameters
+    >>> shape = NetworkShape(n_factors=8, hidden=4)
+    >>> vectors = np.eye(8, dtype=np.float32)
+    >>> weights = TrainedWeights(shape, first_parameters(shape, 7), list("abcdefgh"), vectors)
+    >>> generator = Generator(np.random.default_rng(1))
+    >>> [session] = generator.sessions(Model(weights, np.arange(8)), [4], [3])
+    >>> int(session.items[0]), len(session.items)
+    (4, 3)
+    """
+
+    def __init__(self, rng: np.random.Generator, *, temperature: float = 1.0, nearest: int = 100) -> None:
+        if temperature <= 0.0 or nearest < 1:
+            raise ValueError(
+                f"the temperature {temperature} must be above 0, and nearest {nearest} at least 1"
+            )
+        self._rng: Final = rng
+        self._temperature: Final = temperature
+        self._nearest: Final = nearest
+
+    def sessions(self, model: Model, starts: Items[int], lengths: Items[int]) -> list[Sequence]:
+        """A session from each first item, given by its position in the weights; as long as real ones."""
+        weights = model.weights
+        sizes = np.clip(np.asarray(lengths, np.int64), 2, weights.shape.context_length)
+        chosen = np.zeros((len(starts), int(sizes.max(initial=2))), np.int32)
+        chosen[:, 0] = starts
+        for length in range(1, chosen.shape[1]):
+            rows = np.flatnonzero(sizes > length)
+            chosen[rows, length] = self._next(weights, chosen[rows, :length])
+        return [self._session(model.rows[row[:size]]) for row, size in zip(chosen, sizes, strict=True)]
+
+    def _session(self, items: NDArray[np.int64]) -> Sequence:
+        n = len(items)
+        times = np.cumsum(self._rng.exponential(_SECONDS_BETWEEN, n))
+        return Sequence(_GENERATED_HASH, items.astype(np.int32), np.zeros(n, np.int32), times, 1)
+
+    def _next(self, weights: TrainedWeights, before: Rows) -> Rows:
+        """One more item for each session."""
+        logits = next_logits(weights, before)
+        n = min(self._nearest, logits.shape[1])
+        nearest = np.argpartition(-logits, n - 1, axis=1)[:, :n]
+        kept = np.take_along_axis(logits, nearest, axis=1) / self._temperature
+        # the largest of logits with Gumbel noise is a draw of their softmax
+        drawn = np.argmax(kept + self._rng.gumbel(size=kept.shape), axis=1)
+        result: Rows = np.take_along_axis(nearest, drawn[:, None], axis=1)[:, 0].astype(np.int32)
+        return result
+
+
+def next_logits(weights: TrainedWeights, before: Rows) -> NDArray[np.float64]:
+    """Logits of all items as the next view after sessions of equal length; shape (n, items).
+
+    Parameters
+    ----------
+    before : ndarray of int32, shape (n, length)
+        The items of each session, by their position in the weights.
+    """
+    shape = weights.shape
+    n, length = before.shape
+    params = {name: jnp.asarray(value) for name, value in weights.parameters.items()}
+    packer = Packer(n, shape.context_length, shape.n_gaps)
+    times = _SECONDS_BETWEEN * np.arange(length + 1.0)
+    for row, items in enumerate(before):
+        # a sequence ends with its target, which is not read here
+        packer.add_to_row(
+            row, Sequence(0, np.append(items, items[-1]), np.zeros(length + 1, np.int32), times, length)
+        )
+    tokens = packer.tokens
+    states = encode(params, jnp.asarray(weights.vectors[tokens.items]), tokens)[:, length - 1]
+    users = np.asarray(normalized(states + states @ params["heads"][0]))
+    return (users @ weights.vectors.T).astype(np.float64) * float(weights.parameters["scale"][0])
+
+
+def rare_items(counts: NDArray[np.float64], rows: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """The positions of the items with the fewest interactions, a share of all, those without any among them.
+
+    Examples
+    --------
+    >>> rare_items(np.array([9.0, 0.0, 2.0, 5.0]), np.array([0, 2, 3, 1]), 0.5).tolist()
+    [3, 1]
+    """
+    return np.argsort(counts[rows], kind="stable")[: max(1, round(share * len(rows)))]
+
+
+def discriminate(
+    weights: TrainedWeights, real: Items[Rows], generated: Items[Rows], rng: np.random.Generator
+) -> float:
+    """How well a classifier tells generated sessions from real ones: the area under its ROC curve; .5 is not at all.
+
+    A logistic regression, that learned two thirds of the sessions, on what a session looks like: its length, the
+    nearness of neighbors and of its ends, and its spread.
+
+    Parameters
+    ----------
+    real, generated
+        The items of each session, by their position in the weights; at least two of each session.
+    """
+    examples = [(items, True) for items in real] + [(items, False) for items in generated]
+    order = rng.permutation(len(examples)).tolist()
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.Adam(0.05))
+    auc = metrics.ROCAUC(n_thresholds=100)
+    n_learned = 2 * len(order) // 3
+    for place, at in enumerate(order):
+        items, is_real = examples[at]
+        features = _features(weights.vectors[items])
+        if place < n_learned:
+            model.learn_one(features, is_real)
+        else:
+            auc.update(is_real, model.predict_proba_one(features).get(True, 0.5))
+    return float(auc.get())
+
+
+def _features(vectors: NDArray[np.float32]) -> dict[str, float]:
+    steps = np.einsum("nd,nd->n", vectors[:-1], vectors[1:])
+    return {
+        "length": float(len(vectors)),
+        "mean_step": float(steps.mean()),
+        "smallest_step": float(steps.min()),
+        "largest_step": float(steps.max()),
+        "ends": float(vectors[0] @ vectors[-1]),
+        "spread": float(1.0 - np.linalg.norm(vectors.mean(axis=0))),
+    }
+
+
+class GeneratedSessions:
+    """Sessions of rare items among the replayed ones; generated anew now and then.
+
+    Parameters
+    ----------
+    share
+        Of the replayed sequences that are generated.
+    """
+
+    def __init__(self, share: float, temperature: float, rng: np.random.Generator) -> None:
+        self._share: Final = share
+        self._rng: Final = rng
+        self._generator: Final = Generator(rng, temperature=temperature)
+        self._sessions: list[Sequence] = []
+
+    def generate(self, model: Model, counts: NDArray[np.float64], real: Iterable[Sequence]) -> None:
+        """Replace the sessions; `real` ones give the lengths."""
+        lengths = [len(each.items) for each in real]
+        self._sessions = []
+        if lengths and len(model.rows):
+            starts = self._rng.choice(rare_items(counts, model.rows, _RARE), _SESSIONS)
+            sizes = self._rng.choice(lengths, _SESSIONS)
+            self._sessions = self._generator.sessions(model, starts.tolist(), sizes.tolist())
+
+    def mix(self, sequences: Iterable[Sequence]) -> Iterator[Sequence]:
+        """The sequences, some by chance replaced by generated ones."""
+        for each in sequences:
+            if self._sessions and self._rng.random() < self._share:
+                yield self._sessions[int(self._rng.integers(len(self._sessions)))]
+            else:
+                yield each
+
+    def forget(self) -> None:
+        """Drop the sessions: the rows of their items may be given to others."""
+        self._sessions = []
