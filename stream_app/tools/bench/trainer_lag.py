@@ -1,6 +1,5 @@
 """How far a trainer process is behind a log that grows at a steady rate."""
 
-import os
 import shutil
 import statistics
 import sys
@@ -104,7 +103,7 @@ def measure_lag(rate: float, seconds: float) -> TrainerLag:
                 process = start_process(
                     (sys.executable, "-c", _PINNED),
                     log=file,
-                    environment={**os.environ, **environment, "OMP_NUM_THREADS": "1"},
+                    environment={**environment, "OMP_NUM_THREADS": "1"},
                 )
             try:
                 deadline = time.monotonic() + _START_SECONDS
