@@ -159,10 +159,10 @@ def discriminate(
     model = preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.Adam(0.05))
     auc = metrics.ROCAUC(n_thresholds=100)
     n_learned = 2 * len(order) // 3
-    for place, at in enumerate(order):
+    for n, at in enumerate(order):
         items, is_real = examples[at]
         features = _features(weights.vectors[items])
-        if place < n_learned:
+        if n < n_learned:
             model.learn_one(features, is_real)
         else:
             auc.update(is_real, model.predict_proba_one(features).get(True, 0.5))
