@@ -178,6 +178,8 @@ class ActiveTrainer:
         batches = await self._consumer.getmany(timeout_ms=_FETCH_MS, max_records=_FETCH_RECORDS)
         self.alive_at = self._ports.timer()
         if batches:
+            # A turn may take seconds, the first one longer: what it has still to learn is behind already.
+            self._report(batches)
             await asyncio.to_thread(self._fold, batches)
         else:
             await asyncio.to_thread(self._learner.replay, _IDLE_STEPS)
