@@ -34,7 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     interactions, steps
         Interactions and training steps so far.
     loss
-        Mean loss of the newest steps.
+        Mean loss of the newest steps; None before the first step after a start, or if it is not finite.
     hit_rate
         Share of the newest interactions whose item was among the 20 nearest before it was learned; None if it was
         not measured.
@@ -45,7 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     offsets: dict[int, int] = {}
     interactions: int = 0
     steps: int = 0
-    loss: float = 0.0
+    loss: float | None = None
     hit_rate: float | None = None
 
 

@@ -257,7 +257,7 @@ class ActiveTrainer:
             offsets=trial.offsets,
             interactions=trial.interactions,
             steps=trial.steps,
-            loss=self._learner.loss,
+            loss=trial.loss,
             hit_rate=hit_rate,
         )
         offsets = tuple(trial.offsets.get(at, 0) for at in range(max(trial.offsets, default=-1) + 1))

@@ -40,8 +40,16 @@ class Trial:
     The choices are those that come in after the weights were copied: no step of theirs has seen them.
     """
 
-    def __init__(self, weights: TrainedWeights, offsets: Mapping[int, int], counts: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        weights: TrainedWeights,
+        offsets: Mapping[int, int],
+        counts: tuple[int, int],
+        loss: float = math.nan,
+    ) -> None:
         self.weights: Final = weights
+        # JSON has no other numbers
+        self.loss: Final = loss if math.isfinite(loss) else None
         self.offsets: Final = dict(offsets)
         self.interactions, self.steps = counts
         self.choices: list[Choice] = []
@@ -177,7 +185,9 @@ class Learner:
             The next offset of each partition of ``interactions`` that was not learned.
         """
         training = self.training
-        self.trial = Trial(training.weights(), offsets, (training.n_interactions, training.n_steps))
+        self.trial = Trial(
+            training.weights(), offsets, (training.n_interactions, training.n_steps), self.loss
+        )
 
     def end_trial(self) -> Trial:
         """The trial, which is over."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from state.snapshots.encoding import SnapshotError
+from stream_app.models.checkpoint import Manifest, decode_checkpoint, encode_checkpoint
 from stream_app.trainer.learner import CHOICES, MIN_CHOICES, Learner
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.training.two_tower_training import TwoTowerTraining, user_key
@@ -155,3 +156,17 @@ def test_a_restored_learner_drops_what_it_has_learned(log: Log) -> None:
 def test_a_state_that_does_not_fit_is_refused(state: dict[str, Any]) -> None:
     with pytest.raises(SnapshotError):
         make_learner().restore(state)
+
+
+def test_weights_of_a_trainer_that_has_just_started_can_be_published(log: Log) -> None:
+    original = make_learner()
+    original.fold_interactions(log.sessions(20))
+    restored = make_learner()
+    restored.restore(original.state())
+    restored.begin_trial({0: log.offset})
+    trial = restored.end_trial()
+    assert trial.loss is None, "no step was taken since the start"
+    manifest = Manifest(version=2, created_at=0.0, offsets=trial.offsets, loss=trial.loss)
+    assert decode_checkpoint(encode_checkpoint(trial.weights, manifest))[1] == manifest
+    original.begin_trial({0: log.offset})
+    assert original.end_trial().loss == original.loss
