@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.structs import TopicPartition
 
 from topics.catalog import MODELS
@@ -41,6 +42,8 @@ class Election:
             auto_offset_reset="latest",
             session_timeout_ms=timeout_ms,
             heartbeat_interval_ms=timeout_ms // 4,
+            # a trainer that joins must not take the partition from the one that trains
+            partition_assignment_strategy=(StickyPartitionAssignor,),
             # what is read is discarded: the membership alone matters
             max_poll_interval_ms=24 * 3_600 * 1000,
         )
