@@ -160,9 +160,7 @@ class ActiveTrainer:
 
     async def _seek(self) -> None:
         consumer = self._consumer
-        partitions = [
-            tp for tp in await model_partitions(self._ports.broker) if tp.topic == INTERACTIONS.name
-        ]
+        partitions = [tp for tp in await model_partitions(self._ports.broker) if tp.topic in _TOPICS]
         consumer.assign(partitions)
         beginnings = await consumer.beginning_offsets(partitions)
         for tp in partitions:
