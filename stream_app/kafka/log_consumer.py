@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -156,6 +156,26 @@ def log_consumer(broker: str) -> Any:
         fetch_max_wait_ms=100,
         request_timeout_ms=30_000,
     )
+
+
+async def read_existing(consumer: Any, topic: str, apply: Callable[[Any], object]) -> None:
+    """Read a topic of one partition from its beginning to its present end; the consumer goes on from there.
+
+    Parameters
+    ----------
+    consumer
+        A started consumer of `log_consumer`; its assignment is replaced.
+    apply
+        Called with each record.
+    """
+    tp = TopicPartition(topic, 0)
+    consumer.assign([tp])
+    await consumer.seek_to_beginning(tp)
+    ends = await consumer.end_offsets([tp])
+    while await consumer.position(tp) < ends[tp]:
+        for batch in (await consumer.getmany(timeout_ms=500)).values():
+            for record in batch:
+                apply(record)
 
 
 async def log_ends(broker: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:

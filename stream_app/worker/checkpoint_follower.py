@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from aiokafka.structs import TopicPartition
 
 from state.checkpoint_store import CheckpointStore
 from stream_app.kafka.availability import retry_while_unavailable
-from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
+from stream_app.kafka.log_consumer import log_consumer, read_existing, stop_consumer_task
 from stream_app.models.served_weights import PreparedWeights, prepare_weights, serve_weights
 from stream_app.models.two_tower import TwoTower
 from stream_app.neural_metrics import NeuralMetrics, Refusal
@@ -108,14 +107,7 @@ class CheckpointFollower:
         self._ready_by = time.monotonic() + START_PATIENCE
         consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
-        partition = TopicPartition(MODELS.name, 0)
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        ends = await consumer.end_offsets([partition])
-        while await consumer.position(partition) < ends[partition]:
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for record in batch:
-                    self.apply_record(record.key, record.value, record.offset)
+        await read_existing(consumer, MODELS.name, self._apply)
         self._tasks = [
             asyncio.create_task(self._follow(), name="announcements of models"),
             self.start_loading(),
@@ -169,7 +161,10 @@ class CheckpointFollower:
 
     async def _follow(self) -> None:
         async for record in self._consumer:
-            self.apply_record(record.key, record.value, record.offset)
+            self._apply(record)
+
+    def _apply(self, record: Any) -> None:
+        self.apply_record(record.key, record.value, record.offset)
 
     async def _load_announced(self) -> None:
         while True:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from aiokafka.structs import TopicPartition
 
 from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
@@ -17,7 +16,7 @@ from stream_app.experiment.guardrail import GuardrailViolation, guardrail_violat
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.event_logs import EVENT_LOGS_KEY, EventLogs, decode_event_logs
-from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
+from stream_app.kafka.log_consumer import log_consumer, read_existing, stop_consumer_task
 from stream_app.metrics import Metrics
 from topics.catalog import CONTROL
 from topics.events import format_time
@@ -85,14 +84,7 @@ class PolicyController:
         """Apply all existing records, then follow the topic; the task ends only when stopped, or with an error."""
         consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
-        partition = TopicPartition(CONTROL.name, 0)
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        ends = await consumer.end_offsets([partition])
-        while await consumer.position(partition) < ends[partition]:
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for record in batch:
-                    self.apply_record(record.key, record.value, record.timestamp / 1000.0, record.offset)
+        await read_existing(consumer, CONTROL.name, self._apply_consumed)
         self.report()
         self._task = asyncio.create_task(self._follow(), name="policies")
         return self._task
@@ -104,8 +96,11 @@ class PolicyController:
 
     async def _follow(self) -> None:
         async for record in self._consumer:
-            self.apply_record(record.key, record.value, record.timestamp / 1000.0, record.offset)
+            self._apply_consumed(record)
             self.report()
+
+    def _apply_consumed(self, record: Any) -> None:
+        self.apply_record(record.key, record.value, record.timestamp / 1000.0, record.offset)
 
     def apply_record(self, key: bytes, value: bytes | None, effective_time: float, offset: int) -> None:
         """Apply a record of the ``control`` topic; an invalid one is logged and ignored.
