@@ -128,6 +128,10 @@ class ReplicaMetrics(MetricGroup):
             "headrace_interactions_dropped_total",
             "Interactions not learned: at or below the replica's watermark, or invalid.",
         )
+        self.interactions_unlearned = self._counter(
+            "headrace_interactions_unlearned_total",
+            "Interactions that models whose learning costs much did not learn, because the worker was overloaded.",
+        )
         self.rewards_folded = self._counter(
             "headrace_rewards_folded_total", "Rewards learned by the policies."
         )

@@ -85,6 +85,9 @@ class Model(Estimator, Restorable, reco.base.Ranker):  # type: ignore[misc]  # R
     weighs_novelty: ClassVar[bool] = False
     """Whether it learns repeated choices too, by `Observation.novelty`; other models do not get them."""
 
+    learns_sample_under_load: ClassVar[bool] = False
+    """Whether it learns one interaction in four while the worker is overloaded: learning one costs much."""
+
     is_trained_apart: ClassVar[bool] = False
     """Whether a trainer learns it from the same log: it has no state here, and no replay of the log learns it."""
 

@@ -74,6 +74,7 @@ class BiasedMF(FactorModel):
 
     name: ClassVar[str] = "biased_mf"
     additive: ClassVar[bool] = False
+    learns_sample_under_load: ClassVar[bool] = True
 
     def __init__(
         self,

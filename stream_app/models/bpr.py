@@ -56,6 +56,7 @@ class BPR(FactorModel):
 
     name: ClassVar[str] = "bpr"
     additive: ClassVar[bool] = False
+    learns_sample_under_load: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The models of a replica, which share one item index, one session tracker and one set of watermarks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_W
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.learners import CatalogLearner, Learner, RewardLearner, TextHolder, learns_rewards
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
+from stream_app.models.offset_sample import is_sampled
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeated_choices import MAX_CHOICES, ChoiceGroup
@@ -24,6 +25,9 @@ from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reward, RewardKind, Source
 
 L = TypeVar("L")
+
+OVERLOAD_SAMPLE: Final = 4
+"""Under overload, models that learn a sample learn one interaction in this many."""
 
 
 class ModelSet(Restorable):
@@ -69,6 +73,10 @@ class ModelSet(Restorable):
         Highest offset and line of the rewards folded, by source topic and partition.
     is_index_fixed
         Whether items that the index does not know are skipped, so that the integers of all items stay.
+    is_overloaded
+        Whether models whose learning costs much learn a sample of the interactions.
+    n_unlearned
+        Interactions with items that these models did not learn.
 
     Raises
     ------
@@ -126,6 +134,7 @@ class ModelSet(Restorable):
         # a model that a trainer learns can be switched on and off: no saved state has anything of it
         trained_apart = {each.name for each in self.models if each.is_trained_apart}
         self._parameters["names"] = [name for name in names if name not in trained_apart]
+        self._sampling_models = any(model.learns_sample_under_load for model in self.models)
         self._novelty_models = [model for model in self.models if model.weighs_novelty]
         self.decay_clocks = {"interactions": self.index.decay_clock, "rewards": DecayClock()}
         self.learners: list[Learner] = []
@@ -134,6 +143,8 @@ class ModelSet(Restorable):
         self.watermarks: dict[tuple[Source, int], int] = {}
         self.reward_watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
         self.is_index_fixed = False
+        self.is_overloaded = False
+        self.n_unlearned = 0
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into every model.
@@ -197,6 +208,14 @@ class ModelSet(Restorable):
         stream = KIND_STREAMS.get(kind)
         group = ChoiceGroup.FEEDBACK if stream is None else stream
         query = interaction.query or self.tracker.query(user, ts)
+        every_choice, first_choices = self._novelty_models, self.models
+        if (
+            self.is_overloaded
+            and self._sampling_models
+            and not is_sampled(interaction.offset, OVERLOAD_SAMPLE)
+        ):
+            every_choice, first_choices = map(_without_sampling, (every_choice, first_choices))
+            self.n_unlearned += 1
         for line in interaction.lines:
             if self.is_index_fixed and self.index.find(line.item_id) == NO_ITEM:
                 continue
@@ -209,7 +228,7 @@ class ModelSet(Restorable):
             novelty, n_before = self.tracker.count_choice(user, item, ts, weight, group)
             observation = Observation(user, item, ts, kind, weight, segments, *tracked, query, novelty)
             self.index.update_first_seen(item, ts)
-            for model in self.models if n_before < MAX_CHOICES else self._novelty_models:
+            for model in first_choices if n_before < MAX_CHOICES else every_choice:
                 model.learn(observation)
 
     def learner(self, kind: type[L]) -> L | None:
@@ -421,6 +440,10 @@ class ModelSet(Restorable):
             learner.forget_items(items)
         for model in self.models:
             model.forget_items(items)
+
+
+def _without_sampling(models: Sequence[Model]) -> list[Model]:
+    return [model for model in models if not model.learns_sample_under_load]
 
 
 VERSIONS["model_set"] = 3

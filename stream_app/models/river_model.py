@@ -86,6 +86,7 @@ class RiverModel(Model):
     """
 
     additive: ClassVar[bool] = False
+    learns_sample_under_load: ClassVar[bool] = True
 
     def __init__(
         self, index: ItemIndex | None, river: base.Base, *, name: str, pool: int, negatives: float, seed: int

@@ -95,6 +95,8 @@ class FlushLoop:
         self.clock: Final = clocks.wall
         self.on_erased: Callable[[list[str]], None] = lambda _: None
         """Called with users whose lists Redis no longer has; set by the worker."""
+        self.on_load: Callable[[bool], None] = lambda _: None
+        """Called before each flush with whether the worker is overloaded; set by the worker."""
         self._task: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[bool] | None = None
         self.n_built = 0
@@ -204,6 +206,7 @@ class FlushLoop:
         queue = self.queue
         self.n_built += 1
         mode = self._degraded_ranking.start_flush(full=queue.full.is_set(), backlog=queue.pop_backlog())
+        self.on_load(mode.degraded)
         # 1. Take.
         pending = queue.pop_users()
         now = self._clocks.timer()

@@ -132,6 +132,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         clock=ports.clock,
         relearning=loaded.relearning,
     )
+    flush_loop.on_load = replica.set_overloaded
     replica.topic_ids, replica.fingerprint = topic_ids, loaded.fingerprint
     rules = settings.attribution_rules
     rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules, drift)

@@ -138,6 +138,7 @@ class Replica:
         self._consumer: Any = None
         self._assigned: Sequence[TopicPartition] = ()
         self._owned: set[TopicPartition] = set()
+        self._unlearned_reported = 0
         self._rewards_wait_for: dict[TopicPartition, int] | None = None
         self._advanced = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -249,6 +250,13 @@ class Replica:
     def fold_local_reward(self, reward: Reward) -> None:
         """Fold a reward of this worker's own events, without waiting for Kafka to acknowledge it."""
         self._rewards.fold(reward)
+
+    def set_overloaded(self, overloaded: bool) -> None:
+        """Let models whose learning costs much learn a sample while the worker is overloaded."""
+        self.models.is_overloaded = overloaded
+        n_unlearned = self.models.n_unlearned
+        self._metrics.interactions_unlearned.inc(n_unlearned - self._unlearned_reported)
+        self._unlearned_reported = n_unlearned
 
     def snapshot_state(self) -> dict[str, Any]:
         """Models and positions at one point in time, as data that shares no memory with them."""

@@ -12,6 +12,7 @@ from stream_app.models.interaction_kinds import KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import Restorable, State
+from stream_app.models.offset_sample import is_sampled
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.rank_fusion import FusedList
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
@@ -151,7 +152,7 @@ class ChoiceFusion(Estimator, Restorable):
             if self._interactions_seen <= limit:
                 one_in = early_interval
                 break
-        return (interaction.offset * 2_654_435_761 >> 7) % one_in == 0
+        return is_sampled(interaction.offset, one_in)
 
     def learn_choice(self, context: Context, item: int) -> None:
         """Learn that a user in `context` chose `item`."""

@@ -48,6 +48,24 @@ def interaction(
     )
 
 
+def test_under_overload_the_sums_are_complete_and_costly_models_have_a_sample() -> None:
+    names = ["popularity", "item_to_item", "bpr"]
+    complete, overloaded = ModelSet(names), ModelSet(names)
+    overloaded.is_overloaded = True
+    interactions = [interaction(offset, f"u{offset % 9}", f"i{offset % 20}") for offset in range(400)]
+    for each in interactions:
+        complete.learn(each)
+        overloaded.learn(each)
+    assert overloaded.digest() == complete.digest()
+    assert overloaded.n_unlearned == pytest.approx(300, rel=0.1)
+    assert complete.n_unlearned == 0
+    sampled = ModelSet(names)
+    for each in interactions:
+        sampled.is_overloaded = each.offset < 200
+        sampled.learn(each)
+    assert 0 < sampled.n_unlearned < overloaded.n_unlearned
+
+
 def log(length: int = 300, seed: int = 0) -> list[Interaction]:
     """A log over 4 partitions; each user has one partition."""
     rng = np.random.default_rng(seed)

@@ -129,6 +129,22 @@ async def test_consecutive_bursts_do_not_postpone_reranking(worker: InMemoryWork
     assert degraded_users(worker, users[6:]) == set()
 
 
+async def test_costly_models_learn_a_sample_until_the_overload_ends(tmp_path: Path) -> None:
+    worker = make_worker(tmp_path, "bpr")
+    async with worker.running_flush_loop():
+        click_users(worker, 12)
+        await worker.flush_loop.wait_until_idle()
+        clicks = 2 * len(click_users(worker, 200))
+        await worker.flush_loop.wait_until_idle()
+        worker.accept(worker.click("late", "shoe"))
+        await worker.flush_loop.wait_until_idle()
+        n_unlearned = worker.count("interactions_unlearned_total")
+        assert n_unlearned == pytest.approx(0.75 * clicks, rel=0.2)
+        click_users(worker, 3)
+        await worker.flush_loop.wait_until_idle()
+    assert worker.count("interactions_unlearned_total") == n_unlearned
+
+
 async def test_republication_without_an_event_is_never_degraded(worker: InMemoryWorker) -> None:
     users = click_users(worker, 12)
     async with worker.running_flush_loop():
