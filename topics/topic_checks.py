@@ -1,9 +1,9 @@
 """Compares the topics on the broker with the catalog; pure functions."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from math import inf
+from statistics import mode
 from typing import Final
 
 import msgspec
@@ -99,8 +99,7 @@ class Problem(msgspec.Struct, frozen=True):
         if self._lacks_compaction:
             return (
                 "once no record of an earlier version is left, whose key is the bare user id (compaction would keep "
-                "one of each user): "
-                f"kafka-configs --alter --topic {self.topic} --add-config 'cleanup.policy=[compact,delete]'"
+                f"one of each user): {self._command}"
             )
         if self.kind is ProblemKind.MISSING:
             return "headrace topics create"
@@ -109,7 +108,13 @@ class Problem(msgspec.Struct, frozen=True):
                 "set the same partition count for all before anything is written: "
                 f"kafka-topics --alter --topic {self.topic} --partitions N"
             )
-        return f"kafka-configs --alter --topic {self.topic} --add-config '{self.kind}={self.expected}'"
+        return self._command
+
+    @property
+    def _command(self) -> str:
+        # A comma separates settings, unless it is within brackets.
+        value = f"[{self.expected}]" if "," in self.expected else self.expected
+        return f"kafka-configs --alter --topic {self.topic} --add-config '{self.kind}={value}'"
 
 
 class TopicState(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,10 +157,8 @@ def problems(states: Sequence[TopicState]) -> list[Problem]:
     events.purchase has 4 partitions, the topics read with it have 8
     events.purchase has cleanup.policy=compact, not delete
     """
-    partition_counts = Counter(
-        state.partitions for state in states if state.spec.copartitioned and state.partitions
-    )
-    majority_count = partition_counts.most_common(1)[0][0] if partition_counts else None
+    partition_counts = [state.partitions for state in states if state.spec.copartitioned and state.partitions]
+    majority_count = mode(partition_counts) if partition_counts else None
     return [problem for state in states for problem in _problems_of(state, majority_count)]
 
 
