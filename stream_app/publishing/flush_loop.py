@@ -190,7 +190,7 @@ class FlushLoop:
             remaining = min(queue.shared_lists.next_due, self._degraded_ranking.next_due) - now
             if remaining <= 0:
                 return
-            await _wait_for_event(queue.work_available, None if remaining == inf else max(0.001, remaining))
+            await _wait_for_event(queue.work_available, None if remaining == inf else remaining)
 
     async def _linger(self) -> None:
         """Wait for more users: one linger if few events arrive, up to three while many do."""

@@ -97,7 +97,6 @@ class PipelineConnection:
             socket_timeout=None,
             socket_connect_timeout=timeout,
             retry=AsyncRetry(NoBackoff(), 0),
-            health_check_interval=0,
             redis_connect_func=self._on_connect,
         )
         self._timeout = timeout

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence, Sized
+from math import inf
 from typing import Final
 
 from state.published_list import PublishedList
@@ -40,7 +41,7 @@ class FlushTelemetry:
         self._clocks = clocks
         self._exposure = Exposure(models)
         self._diversity = IntraListDiversity(models)
-        self._next_exposure = 0.0
+        self._next_exposure = -inf
         self._evicted_reported = 0
         self._published_counters = [metrics.lists_published.labels(kind) for kind in _LIST_KINDS]
 
