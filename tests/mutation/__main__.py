@@ -9,7 +9,6 @@ from rich.console import Console
 
 from stream_app.tools.progress import progress_bars
 from tests.mutation.campaign import (
-    EQUIVALENT,
     Report,
     Result,
     check_unchanged,
@@ -17,8 +16,9 @@ from tests.mutation.campaign import (
     sample_candidates,
     summarize,
 )
-from tests.mutation.modules import PACKAGES
-from tests.mutation.runner import import_libraries
+from tests.mutation.equivalent import EQUIVALENT
+from tests.mutation.modules import PACKAGES, modules
+from tests.mutation.runner import prepare
 from tests.support import ROOT
 
 REPORT: Final = ROOT / "build" / "mutation.json"
@@ -46,7 +46,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     console = Console(stderr=True)
-    import_libraries()
+    prepare(path for package in options.packages for path in modules(package))
     if not options.skip_check:
         check_unchanged(options.packages)
     candidates, n_candidates = sample_candidates(options.packages, options.sample, options.seed)

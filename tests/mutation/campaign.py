@@ -2,24 +2,20 @@
 
 import random
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from tests.mutation.equivalent import reason_of
 from tests.mutation.modules import modules, tests_of
 from tests.mutation.mutants import Candidate, Mutant, list_candidates, make_mutant
 from tests.mutation.runner import Child
 from tests.support import ROOT
 
-EQUIVALENT: Final = ROOT / "tests" / "mutation" / "equivalent.toml"
 _MAX_SECONDS: Final = 240.0
 """Seconds of one run of tests, on a busy machine; a mutant that takes longer runs in circles."""
 
 _POLL_SECONDS: Final = 0.02
-
-Key = tuple[str, str, str]
-"""File, text before and text after: a mutant whatever its line."""
 
 
 class Result(NamedTuple):
@@ -54,12 +50,6 @@ class Report(NamedTuple):
     def share_killed(self) -> float:
         """Share of the tested mutants that died; 1 for an empty sample."""
         return 1.0 - len(self.survivors) / self.n_tested if self.n_tested else 1.0
-
-
-def equivalent_mutants() -> dict[Key, str]:
-    """The reason of each mutant that is listed as equivalent."""
-    entries = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
-    return {(each["module"], each["before"], each["after"]): each["reason"] for each in entries}
 
 
 def sample_candidates(packages: Iterable[str], size: int | None, seed: int) -> tuple[list[Candidate], int]:
@@ -126,7 +116,6 @@ def run_sample(
     on_result: Callable[[Result], None] = lambda _: None,
 ) -> Report:
     """Test mutants, in several processes at once, until all are done or the time is over."""
-    known = equivalent_mutants()
     deadline = time.monotonic() + seconds if seconds is not None else None
     waiting = list(reversed(candidates))
     running: list[_Task] = []
@@ -140,11 +129,8 @@ def run_sample(
             outcome = task.outcome()
             if outcome is not None:
                 running.remove(task)
-                mutant = task.mutant
-                reason = (
-                    known.get((mutant.path, mutant.before, mutant.after), "") if outcome == "survived" else ""
-                )
-                results.append(Result(mutant, outcome, reason))
+                reason = reason_of(task.mutant) if outcome == "survived" else ""
+                results.append(Result(task.mutant, outcome, reason))
                 on_result(results[-1])
         time.sleep(_POLL_SECONDS)
     return Report(tuple(results), n_candidates)

@@ -61,8 +61,8 @@ OTHER_TESTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Tests in other folders."""
 
-DEFAULTS: Final = "tests/unit/test_defaults.py"
-"""Tests of the defaults of all packages."""
+OF_ALL_PACKAGES: Final = ("tests/unit/test_defaults.py", "tests/unit/test_structs.py")
+"""Tests of the defaults and the structs of all packages."""
 
 
 def module_name(path: str) -> str:
@@ -106,7 +106,7 @@ def tests_of(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     stem, name = Path(path).stem, module_name(path)
     near = [file for file in files if Path(file).stem == f"test_{stem}"]
     near += [file for file in files if file not in near and name in _imported(file)]
-    near += [*OTHER_TESTS.get(path, ()), DEFAULTS]
+    near += [*OTHER_TESTS.get(path, ()), *OF_ALL_PACKAGES]
     others = () if package_of(path) in CHOSEN else tuple(file for file in files if file not in near)
     return (path, *near), others
 

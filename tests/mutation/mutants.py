@@ -103,7 +103,7 @@ def list_candidates(path: str) -> list[Candidate]:
     counts: Counter[str] = Counter()
     candidates = []
     for node in ast_nodes(get_ast(source)):
-        is_ignored = _is_star_of_arguments(node)
+        is_ignored = _is_star_of_arguments(node) or _is_union_of_types(node)
         for name, operator in _operators().items():
             for (line, _), _ in operator.mutation_positions(node):
                 # Nodes that are left alone count, too: Cosmic Ray finds a node by its number.
@@ -119,6 +119,21 @@ def _is_star_of_arguments(node: Any) -> bool:
         return False
     previous = node.get_previous_leaf()
     return previous is not None and previous.value in {"(", "[", "{", ","}
+
+
+def _is_union_of_types(node: Any) -> bool:
+    """Whether a node is the bar of ``int | None`` in an annotation: with an ``&`` it fails, or is not evaluated."""
+    if getattr(node, "value", "") != "|":
+        return False
+    inner, parent = node, node.parent
+    while parent is not None:
+        before = [child for child in parent.children if child.start_pos < inner.start_pos]
+        if parent.type in {"tfpdef", "annassign"}:
+            return getattr(before[-1], "value", "") == ":"
+        if parent.type == "funcdef":
+            return getattr(before[-1], "value", "") == "->"
+        inner, parent = parent, parent.parent
+    return False
 
 
 def make_mutant(candidate: Candidate) -> Mutant | None:

@@ -1,12 +1,14 @@
-"""Tests one mutant: in a fork of a process that has imported the libraries, but none of the code."""
+"""Tests one mutant: in a fork of a process that has imported the code, and forgets what the defect reaches."""
 
+import gc
 import importlib
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -16,30 +18,39 @@ from typing import Final
 
 import pytest
 
+from tests.mutation.imports import forget, importing_modules
 from tests.mutation.modules import module_name
 from tests.support import ROOT
 
 _LIBRARIES: Final = (
     "numpy", "numba", "scipy.special", "msgspec", "hypothesis", "hypothesis.strategies", "redis.asyncio",
-    "prometheus_client", "pydantic_settings", "aiokafka.admin", "rich.progress", "typer", "jsonschema", "yaml",
-    "faust",
+    "prometheus_client", "pydantic_settings", "aiokafka.admin", "kafka.admin", "rich.progress", "typer",
+    "jsonschema", "yaml", "faust", "pytest_asyncio.plugin", "_hypothesis_pytestplugin",
 )  # fmt: skip
 """What the tests import, and takes seconds."""
 
-_OWN: Final = ("state", "topics", "stream_app", "tests")
 _STILLBORN: Final = 90
 _BROKEN: Final = 91
 _ALL_PASSED: Final = 0
 
 
-def import_libraries() -> None:
-    """Import what all tests need, and forget every module of this repository."""
+def prepare(paths: Iterable[str]) -> None:
+    """Import the libraries of all tests and the code, and compile its kernels."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    for name in _LIBRARIES:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in _LIBRARIES:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue
+    for name in ("stream_app.worker.bootstrap", *map(module_name, paths)):
+        importlib.import_module(name)
+    settings = importlib.import_module("stream_app.settings").Settings()
+    importlib.import_module("stream_app.worker.warm_up").warm_up(settings)
+    gc.collect()
+    # A collection would write to the memory that the children share.
+    gc.freeze()
 
 
 class _MutantLoader(SourceFileLoader):
@@ -115,8 +126,8 @@ def _run_in_child(path: str, source: str, tests: Sequence[str], folder: Path) ->
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
-        for name in [name for name in sys.modules if name.partition(".")[0] in _OWN]:
-            del sys.modules[name]
+        tests_of_parent = {name for name in sys.modules if name.partition(".")[0] == "tests"}
+        forget(importing_modules(module_name(path)) | tests_of_parent)
         sys.meta_path.insert(0, _MutantFinder(module_name(path), source))
         try:
             importlib.import_module(module_name(path))

@@ -16,6 +16,9 @@ from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_loop import FlushLoop
 from stream_app.publishing.list_builder import ListBuilder
 from stream_app.publishing.pending_queue import PendingQueue
+from stream_app.publishing.redis_inspection import inspect_redis
+from stream_app.publishing.redis_publisher import RedisPublisher
+from stream_app.publishing.redis_sentinel import RedisSentinel, RepublicationRequest
 from stream_app.ranking.config import ModelsConfig, RankingConfig
 from stream_app.ranking.list_rules import ListRules
 from stream_app.ranking.row_request import make_rank_request
@@ -79,6 +82,11 @@ def test_a_default_is_that_of_the_setting(made: Callable[..., Any], settings: di
     assert {name: defaults[name] for name in settings} == {
         name: getattr(SETTINGS, setting) for name, setting in settings.items()
     }
+
+
+@pytest.mark.parametrize("made", [RedisPublisher, RedisSentinel, RepublicationRequest, inspect_redis])
+def test_redis_is_unavailable_after_two_seconds_without_a_reply(made: Callable[..., Any]) -> None:
+    assert defaults_of(made)["timeout"] == 2.0
 
 
 def test_a_user_has_as_many_retained_lists_as_by_the_settings_for_as_long_as_a_purchase_may_follow_a_click() -> (
