@@ -1,5 +1,9 @@
 """Which users a comparison counts."""
 
+import math
+
+import pytest
+
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
 from topics.records import Reward, RewardKind, Source
 
@@ -92,3 +96,23 @@ def test_memory_grows_with_the_users() -> None:
     for number in range(3):
         log.display(f"u{number}")
     assert log.comparison.memory() == 1_200
+
+
+def test_without_a_reaction_the_deviation_is_that_of_one_more_user_with_one_reaction_of_size_1() -> None:
+    log = Log()
+    for number in range(50):
+        log.display(f"u{number}")
+        log.display(f"u{number}")
+    metrics = log.comparison.policies["fixed"]
+    for metric in ListMetric:
+        assert metrics.deviation(metric) == pytest.approx(math.sqrt(1.0 / 50) / 2.0)
+
+
+def test_a_state_without_the_sums_of_a_user_is_refused() -> None:
+    log = Log()
+    for user in ("ann", "bob"):
+        log.display(user)
+    state = dict(log.comparison.state())
+    state["sums"] = state["sums"][:1]
+    with pytest.raises(ValueError, match="zip"):
+        PolicyComparison(100).restore(state)

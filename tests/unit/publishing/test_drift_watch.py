@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.experiment.drift import Direction
+from stream_app.experiment.drift import Detector, Direction, Drift
 from stream_app.experiment.drift_config import DriftConfig
 from stream_app.metrics import Metrics
 from stream_app.publishing.drift_watch import LOG_INTERVAL, DriftWatch
@@ -124,3 +124,121 @@ def test_a_worker_watches_hits_clicks_and_prices(tmp_path: Path) -> None:
         for sample in family.samples
     }
     assert exposed == {"hit_rate", "click_rate:thompson", "log_price"}
+
+
+class FixedMonitor:
+    """Finds the same drift in each observation."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.observed: list[tuple[str, float, float]] = []
+        found: dict[str, Any] = {
+            "stream": "hit_rate", "detector": Detector.ADWIN, "direction": Direction.DOWN, "before": 0.5,
+            "after": 0.25, "is_sure": True,
+        }  # fmt: skip
+        self._drift = Drift(**{**found, **fields})
+
+    def observe(self, stream: str, value: float, weight: float) -> list[Drift]:
+        self.observed.append((stream, value, weight))
+        return [self._drift]
+
+    def watches(self, stream: str) -> bool:
+        return bool(stream)
+
+
+def with_monitor(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tuple[Watched, FixedMonitor]:
+    watched, monitor = Watched(), FixedMonitor(**fields)
+    monkeypatch.setattr(watched.watch, "_monitor", monitor)
+    return watched, monitor
+
+
+def test_a_drift_is_logged_again_after_ten_minutes_and_counted_each_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched, _ = with_monitor(monkeypatch)
+    n_lines = []
+    for ts in (0.0, 1.0, 599.9, 600.0, 600.5, 1_200.0):
+        watched.watch.on_choice(True, ts)
+        n_lines.append(len(caplog.records))
+    assert n_lines == [1, 1, 1, 2, 2, 3]
+    assert caplog.messages[0] == (
+        "hit_rate drifted down at 1970-01-01T00:00:00.000Z, from a mean of 0.5 to 0.25 (both)"
+    )
+    assert watched.count("hit_rate", "adwin", Direction.DOWN) == 6
+    assert watched.count("hit_rate", "both", Direction.DOWN) == 6
+    assert [ts for _, ts in watched.losses] == [0.0, 1.0, 599.9, 600.0, 600.5, 1_200.0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_loss"),
+    [
+        ({}, True),
+        ({"stream": "click_rate:fixed"}, True),
+        ({"stream": "log_price"}, False),
+        ({"direction": Direction.UP}, False),
+        ({"is_sure": False}, False),
+        ({"is_sure": False, "direction": Direction.UP}, False),
+        ({"stream": "log_price", "direction": Direction.UP}, False),
+    ],
+)
+def test_a_sure_fall_of_a_rate_is_a_loss(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], is_loss: bool
+) -> None:
+    watched, _ = with_monitor(monkeypatch, **fields)
+    watched.watch.on_choice(False, 7.0)
+    assert [at for _, at in watched.losses] == [7.0] * is_loss
+
+
+@pytest.mark.parametrize(
+    ("price", "observed"),
+    [
+        (2.718281828459045, [("log_price", 1.0, 1.0)]),
+        (1.0, [("log_price", 0.0, 1.0)]),
+        (0.0, []),
+        (-0.5, []),
+        (float("inf"), []),
+        (float("nan"), []),
+        (1e7, []),
+    ],
+)
+def test_a_price_is_watched_if_it_can_be_one(
+    monkeypatch: pytest.MonkeyPatch, price: float, observed: list[tuple[str, float, float]]
+) -> None:
+    watched, monitor = with_monitor(monkeypatch)
+    watched.watch.on_purchase([Line("a", 1.0, price)], 0.0)
+    assert monitor.observed == observed
+
+
+def test_low_prices_are_watched_and_any_price_is_plausible_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch, monitor = DriftWatch(Metrics()), FixedMonitor()
+    monkeypatch.setattr(watch, "_monitor", monitor)
+    watch.on_purchase([Line("a", 1.0, 0.5), Line("b", 1.0, 1e9)], 0.0)
+    assert len(monitor.observed) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "observed"),
+    [
+        (RewardKind.IMPRESSION, {"first_exposure": True}, [(0.0, 1.0)]),
+        (RewardKind.IMPRESSION, {}, []),
+        (RewardKind.CLICK, {}, [(1.0, 0.0)]),
+        (RewardKind.CART, {"first_exposure": True}, [(1.0, 1.0)]),
+        (RewardKind.WISHLIST, {}, [(1.0, 0.0)]),
+        (RewardKind.SHARE, {}, [(1.0, 0.0)]),
+        (RewardKind.CLICK, {"first_positive": False}, []),
+        (RewardKind.LIKE, {}, []),
+        (RewardKind.PURCHASE, {"first_exposure": True, "first_positive": False}, [(0.0, 1.0)]),
+        (RewardKind.CLICK, {"search": True}, []),
+        (RewardKind.IMPRESSION, {"search": True, "first_exposure": True}, []),
+    ],
+)
+def test_a_list_counts_with_its_first_exposure_and_an_item_with_its_first_click(
+    monkeypatch: pytest.MonkeyPatch,
+    kind: RewardKind,
+    fields: dict[str, Any],
+    observed: list[tuple[float, float]],
+) -> None:
+    watched, monitor = with_monitor(monkeypatch)
+    watched.watch.on_reward(reward(kind, **fields))
+    assert monitor.observed == [("click_rate:thompson", *each) for each in observed]

@@ -170,3 +170,44 @@ def test_users_do_not_hold_consumers_back_while_the_store_is_unavailable() -> No
     assert (queue.full.is_set(), queue.has_capacity.is_set()) == (True, True)
     queue.store_available = True
     assert not queue.has_capacity.is_set()
+
+
+def test_a_withdrawn_query_wakes_the_flush_loop_and_none_does_not() -> None:
+    queue = make_queue()
+    queue.withdraw_queries([])
+    assert flags(queue) == (False, True, False, True)
+    assert not queue
+    queue.withdraw_queries(["red shoes"])
+    assert flags(queue) == (True, False, False, True)
+    assert queue
+    assert queue.n_withdrawn_queries == 1
+    assert queue.pop_withdrawn_queries() == ["red shoes"]
+    assert not queue
+
+
+def test_the_oldest_withdrawn_queries_are_dropped_beyond_the_bound() -> None:
+    queue = make_queue(max_pending=2)
+    queue.withdraw_queries(["a", "b"])
+    assert queue.n_withdrawn_queries == 2
+    queue.withdraw_queries(["c"])
+    assert queue.pop_withdrawn_queries() == ["b", "c"]
+
+
+def test_a_flush_deletes_a_thousand_lists_of_queries() -> None:
+    queue = make_queue(max_pending=5_000)
+    queue.withdraw_queries(map(str, range(1_001)))
+    assert len(queue.pop_withdrawn_queries()) == 1_000
+    assert queue.pop_withdrawn_queries() == ["1000"]
+
+
+def test_what_the_store_may_have_lost_is_pending_again() -> None:
+    queue = make_queue()
+    queue.acknowledged.add(1.0, users=["ann"], erasures=["bob"], queries=["red"])
+    queue.repeat_acknowledged()
+    assert flags(queue) == (True, False, False, True)
+    assert queue.is_erasure_pending("bob")
+    assert queue.pop_withdrawn_queries() == ["red"]
+    assert list(queue.pop_users()) == ["bob", "ann"]
+    queue.drop_erasures()
+    queue.repeat_acknowledged()
+    assert not queue

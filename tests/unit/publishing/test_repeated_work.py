@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.client.redis_contract import search_key, user_key
-from stream_app.publishing.acknowledged_work import WINDOW_SECONDS, AcknowledgedWork
+from stream_app.publishing.acknowledged_work import AcknowledgedWork
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items
 
 
@@ -56,7 +56,7 @@ async def test_older_work_is_not_repeated(worker: InMemoryWorker) -> None:
         worker.publisher.on_reconnect()
         await worker.flush_loop.wait_until_idle()
         assert user_key("early") in documents
-        worker.clock.now += WINDOW_SECONDS + 1.0
+        worker.clock.now += 4.0
         worker.accept(worker.click("late", "hat"))
         await worker.flush_loop.wait_until_idle()
         documents.clear()
@@ -82,3 +82,28 @@ def test_the_number_of_entries_is_bounded() -> None:
     for user in ("ann", "bob", "ann", "eve"):
         work.add(1.0, users=[user])
     assert list(work.users) == ["ann", "eve"]
+    assert list(work.users.values()) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["users", "erasures", "queries"])
+@pytest.mark.parametrize(("age", "is_repeated"), [(0.0, True), (3.0, True), (3.001, False)])
+def test_work_of_three_seconds_before_the_newest_acknowledgement_is_repeated(
+    kind: str, age: float, is_repeated: bool
+) -> None:
+    # A log that is synchronized each second, and a check of the sentinel each second.
+    work = AcknowledgedWork(limit=10)
+    work.add(100.0, **{kind: ["ann"]})
+    work.add(100.0 + age)
+    assert list(getattr(work, kind)) == ["ann"] * is_repeated
+    work.clear()
+    assert not (work.users)
+    assert not (work.erasures)
+    assert not (work.queries)
+
+
+def test_work_that_is_acknowledged_again_is_as_new() -> None:
+    work = AcknowledgedWork(limit=10)
+    for at, user in ((1.0, "ann"), (2.0, "bob"), (3.0, "ann")):
+        work.add(at, users=[user])
+    work.add(5.5)
+    assert list(work.users) == ["ann"]

@@ -1,5 +1,6 @@
 """The store of checkpoints: only announced bytes are read, and old files are removed."""
 
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -56,3 +57,17 @@ def test_files_of_others_stay(store: CheckpointStore, folder: Path) -> None:
     for version in range(1, 5):
         store.write(version, b"x", created_at=1.0)
     assert other.read_text() == "mine"
+
+
+def test_the_digest_of_an_announcement_is_that_of_the_contract(store: CheckpointStore) -> None:
+    digest = hashlib.blake2b(b"weights", digest_size=16).hexdigest()
+    announcement = store.write(1, b"weights", created_at=1.0)
+    assert announcement.digest == digest
+    assert announcement.file == f"two-tower-000000000001-{digest[:12]}.safetensors"
+
+
+def test_three_checkpoints_are_kept_by_default(folder: Path) -> None:
+    store = CheckpointStore(FolderFiles(folder))
+    for version in range(1, 6):
+        store.write(version, b"x", created_at=1.0)
+    assert [name[:22] for name in store.names()] == [f"two-tower-{version:012d}" for version in (3, 4, 5)]

@@ -2,7 +2,9 @@
 
 import pytest
 
-from topics.codec import Limits, RejectedError, RejectReason
+from tests.support.example_events import NOW, rejection_reason, with_field
+from topics.codec import Limits, RejectedError, RejectReason, decode
+from topics.events import Click
 
 
 def test_an_items_description_may_have_any_age_but_not_lie_in_the_future() -> None:
@@ -20,3 +22,27 @@ def test_a_detail_has_400_characters_at_most_with_its_beginning_and_its_end(leng
     assert error.detail.endswith("x - at `$.x")
     assert (" … " in error.detail) == (length > 400)
     assert str(error) == f"wrong_type: {error.detail}"
+
+
+@pytest.mark.parametrize(
+    ("offset", "detail"),
+    [
+        (310, "ts is 310 s after the record was received; at most 300 s are allowed - at `$.ts`"),
+        (-4_000, "ts is 4000 s before the record was received; at most 3600 s are allowed - at `$.ts`"),
+    ],
+)
+def test_a_rejected_time_is_told_by_its_distance(offset: int, detail: str) -> None:
+    with pytest.raises(RejectedError) as rejected:
+        decode(
+            with_field(Click, ts=int((NOW + offset) * 1000)),
+            Click,
+            received=NOW,
+            limits=Limits(max_future=300.0, max_age=3_600.0),
+        )
+    assert rejected.value.detail == detail
+
+
+@pytest.mark.parametrize(("offset", "is_valid"), [(300, True), (301, False), (-3_600, True), (-3_601, False)])
+def test_a_time_at_a_bound_is_valid(offset: int, is_valid: bool) -> None:
+    raw, limits = with_field(Click, ts=int((NOW + offset) * 1000)), Limits(max_future=300.0, max_age=3_600.0)
+    assert (rejection_reason(raw, limits=limits) is None) == is_valid
