@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from topics import admin
 pytestmark = pytest.mark.integration
 
 DEADLINE = 400.0
+BROUGHT = re.compile(r"· feeding · .* model \d+, \d+ s old, brought (?!0\.0)\d+\.\d %")
 PROCESS_MARKER = "DEMO_TEST_PROCESS_MARKER"
 
 
@@ -139,15 +141,18 @@ def test_a_log_ends_by_itself_and_every_row_is_accounted_for(tmp_path: Path) -> 
     assert leftover_processes(tmp_path) == []
 
 
-def test_ctrl_c_stops_everything_and_still_writes_the_report(tmp_path: Path) -> None:
+def test_ctrl_c_stops_everything_and_the_trainer_and_still_writes_the_report(tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="the trainer needs JAX: pip install 'headrace[neural]'")
     target = tmp_path / "r.json"
-    demo = start_demo("--report", str(target), folder=tmp_path)
+    demo = start_demo(
+        "--neural", "--report", str(target), folder=tmp_path, HEADRACE_CHECKPOINT_INTERVAL="1"
+    )
     assert demo.stdout is not None
     deadline = time.monotonic() + DEADLINE
     output = []
     for line in demo.stdout:
         output.append(line)
-        if "· feeding ·" in line or time.monotonic() > deadline:
+        if BROUGHT.search(line) or time.monotonic() > deadline:
             break
     demo.send_signal(signal.SIGINT)
     output.append(wait_for_demo(demo))
@@ -156,7 +161,12 @@ def test_ctrl_c_stops_everything_and_still_writes_the_report(tmp_path: Path) -> 
     report = json.loads(target.read_text())
     assert report["interrupted"] is True
     assert_events_add_up(report)
+    neural = report["neural"]
+    assert neural["version"] >= 1
+    assert 0 < neural["brought_share"] < 1
+    assert neural["trainer_failure"] == ""
     assert leftover_processes(tmp_path) == []
+    assert leftover_folders(tmp_path) == []
 
 
 def test_on_external_servers_the_demo_is_isolated_from_their_worker(

@@ -12,6 +12,7 @@ HELP = (
     "\b\nExamples:\n"
     "  headrace demo\n"
     "  headrace demo --seconds 30 --report results.json\n"
+    "  headrace demo --neural\n"
     "  headrace demo --events events.csv.gz --format trivago\n\n"
     "HEADRACE_BROKER and HEADRACE_REDIS name external servers to use instead. On these the workers form a "
     "separate consumer group, start at the latest offsets, and leave topics and lists in place."

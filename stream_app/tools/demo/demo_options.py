@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from stream_app.errors import UserError
+from stream_app.tools.environment.trainer_process import check_trainer
 
 DEFAULT_SHOP_RATE = 50.0
 """Events per second of the generated shop by default: slow enough to watch."""
@@ -45,6 +46,13 @@ class DemoOptions:
         typer.Option(metavar="FILE.svg", help="Save the last screen before feeding ended as an SVG image."),
     ] = None
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes to start.")] = 1
+    neural: Annotated[
+        bool,
+        typer.Option(
+            "--neural",
+            help="Run a trainer of the two-tower model, too, and rank with its models; needs headrace[neural].",
+        ),
+    ] = False
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 7
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the workers' folders: logs, tables, snapshots.")
@@ -63,9 +71,11 @@ class DemoOptions:
         Raises
         ------
         UserError
-            If they contradict each other, or the log does not exist.
+            If they contradict each other, the log does not exist, or a trainer cannot run.
         """
         if self.events is None and self.mapping is not None:
             raise UserError("--mapping describes the columns of a log: give --events FILE with it.")
         if self.events is not None and not self.events.is_file():
             raise UserError(f"There is no file {self.events}; check the path of --events.")
+        if self.neural:
+            check_trainer("headrace demo --neural")

@@ -7,6 +7,7 @@ import msgspec
 
 from stream_app.tools.demo.search_comparison import SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
+from stream_app.tools.environment.neural_stats import NeuralStats
 from stream_app.tools.environment.policy_stats import PolicyStats
 from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 
@@ -35,6 +36,27 @@ class DemoPolicyReport(msgspec.Struct, frozen=True, kw_only=True):
     clicks_per_list: PerListInterval
     purchases_per_list: PerListInterval
     revenue_per_list: PerListInterval
+
+
+class NeuralReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The two-tower model at the end of the run.
+
+    Attributes
+    ----------
+    version
+        Of the oldest model of the workers; 0 before the first.
+    age_seconds
+        Its age; None before the first.
+    brought_share
+        Share of the list items, ranked with a model, that the model brought; None without any.
+    trainer_failure
+        How the trainer ended before the run; empty if it did not.
+    """
+
+    version: int
+    age_seconds: float | None
+    brought_share: float | None
+    trainer_failure: str = ""
 
 
 class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +89,8 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
         Diversity of users' lists and exposure of the items; see `ListQuality`.
     policies
         Results by policy since the policy assignment last changed; empty with a single policy.
+    neural
+        The two-tower model; None without ``--neural``.
     latest_search
         The latest search with the first ranks of both orders; None if there was no search.
     seconds
@@ -106,6 +130,42 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     reads: int
     users_read: int
     users_with_list: int
+    neural: NeuralReport | None = None
+
+    @property
+    def has_failed_trainer(self) -> bool:
+        """Whether the trainer ended before the run."""
+        return self.neural is not None and bool(self.neural.trainer_failure)
+
+
+def exit_status(report: DemoReport, *, is_log: bool) -> int:
+    """The exit status of a run: 1 if something failed, 130 if a log was interrupted, else 0.
+
+    Events of a log without an outcome are lost, or the workers hang: a failure.
+    """
+    if report.has_failed_trainer:
+        return 1
+    if report.interrupted:
+        return 130 if is_log else 0
+    return 1 if report.unfinished and is_log else 0
+
+
+def neural_report(stats: NeuralStats, trainer_failure: str) -> NeuralReport:
+    """The model as the report states it.
+
+    Examples
+    --------
+    >>> stats = NeuralStats(version=2.0, age_seconds=4.04, list_items=20.0, brought_items=5.0)
+    >>> neural_report(stats, "").age_seconds, neural_report(stats, "").brought_share
+    (4.0, 0.25)
+    """
+    age = stats.age_seconds
+    return NeuralReport(
+        version=round(stats.version),
+        age_seconds=None if age is None else round(age, 1),
+        brought_share=stats.brought_share,
+        trainer_failure=trainer_failure,
+    )
 
 
 def freshness_ms(worker_metrics: ScrapedMetrics) -> Quantiles:

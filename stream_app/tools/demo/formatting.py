@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from stream_app.tools.demo.demo_report import DemoReport, freshness_ms
+from stream_app.tools.demo.demo_report import DemoReport, NeuralReport, freshness_ms, neural_report
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.environment.list_quality import ListQuality
 from stream_app.tools.reasons import sentence
@@ -41,8 +41,15 @@ def status_line(state: ScreenState) -> str:
         f"{worker_metrics.accepted:,.0f} accepted, {worker_metrics.duplicates:,.0f} duplicates, "
         f"{worker_metrics.dead_lettered:,.0f} dead-lettered, {state.ignored:,} ignored · "
         f"freshness p50 {format_milliseconds(freshness.p50)} p99 {format_milliseconds(freshness.p99)} ms · "
-        f"hit rate@20 {format_percent(worker_metrics.hit_rate)} · {worker_metrics.lists_published:,.0f} lists"
+        f"hit rate@20 {format_percent(worker_metrics.hit_rate)} · {worker_metrics.lists_published:,.0f} lists" + _neural_part(state)
     )
+
+
+def _neural_part(state: ScreenState) -> str:
+    if state.neural is None:
+        return ""
+    failure = f" · the trainer {state.trainer_failure}" if state.trainer_failure else ""
+    return f" · {format_model(neural_report(state.neural, ''))}{failure}"
 
 
 def format_summary(report: DemoReport) -> str:
@@ -64,6 +71,10 @@ def format_summary(report: DemoReport) -> str:
         "diversity": format_diversity(report.list_quality),
         "exposure": f"{format_exposure(report.list_quality)}, long tail {format_item_groups(report.list_quality)}",
     }
+    if report.neural is not None:
+        rows["two-tower model"] = format_model(report.neural)
+        if report.neural.trainer_failure:
+            rows["trainer"] = f"{report.neural.trainer_failure}; lists went on with the last model"
     if not report.unfinished:
         del rows["unfinished"]
     return "\n".join(f"{name:20} {value}" for name, value in rows.items())
@@ -102,6 +113,22 @@ def format_item_groups(quality: ListQuality) -> str:
     '25 %, new items -'
     """
     return f"{format_percent(quality.long_tail_share, 0)}, new items {format_percent(quality.new_items_share, 0)}"
+
+
+def format_model(model: NeuralReport) -> str:
+    """Version and age of the two-tower model, and its share of the lists.
+
+    Examples
+    --------
+    >>> format_model(NeuralReport(version=3, age_seconds=7.2, brought_share=0.065))
+    'model 3, 7 s old, brought 6.5 % of list items'
+    >>> format_model(NeuralReport(version=0, age_seconds=None, brought_share=None))
+    'no model yet'
+    """
+    if model.age_seconds is None:
+        return "no model yet"
+    share = format_percent(model.brought_share)
+    return f"model {model.version}, {model.age_seconds:.0f} s old, brought {share} of list items"
 
 
 def format_milliseconds(value: float | None) -> str:

@@ -23,6 +23,7 @@ from stream_app.tools.demo.formatting import (
 )
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import SearchComparison
+from stream_app.tools.environment.neural_stats import NeuralStats
 from stream_app.tools.environment.policy_stats import PolicyStats
 
 BORDER_LINES: Final = 2
@@ -93,6 +94,7 @@ def _metric_rows(state: ScreenState) -> list[_MetricRow]:
             f"{format_percent(worker_metrics.hit_rate)}, MRR {format_decimal(worker_metrics.mrr, 3)}",
             _HIGHLIGHT,
         ),
+        *_neural_rows(state.neural, state.trainer_failure),
         _MetricRow(0, "diversity", format_diversity(quality)),
         _MetricRow(0, "exposure", format_exposure(quality)),
         _MetricRow(1, "long tail", format_item_groups(quality)),
@@ -110,8 +112,19 @@ def _metric_rows(state: ScreenState) -> list[_MetricRow]:
     ]
 
 
+def _neural_rows(stats: NeuralStats | None, trainer_failure: str) -> list[_MetricRow]:
+    if stats is None:
+        return []
+    age = "no model yet" if stats.age_seconds is None else f"{stats.age_seconds:.0f} s, version {stats.version:.0f}"
+    rows = [
+        _MetricRow(0, "model age", age),
+        _MetricRow(0, "model's share", f"{format_percent(stats.brought_share)} of list items"),
+    ]
+    return [*rows, _MetricRow(0, "trainer", trainer_failure, "bold red")] if trainer_failure else rows
+
+
 MAX_METRIC_ROWS: Final = 18
-"""Rows of the metrics panel without a height limit."""
+"""Most rows of the metrics panel."""
 
 
 def metrics_panel(state: ScreenState, rows: int, columns: int = 1) -> RenderableType:

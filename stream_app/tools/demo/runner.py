@@ -31,6 +31,7 @@ from stream_app.tools.environment.metrics_history import MetricsHistory
 from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
+from stream_app.tools.environment.trainer_process import TrainerProcess
 from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
 from stream_app.tools.feeds.event_log import LogRequest
@@ -51,7 +52,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     Returns
     -------
     int
-        The exit status: 130 if a log was interrupted, 1 if events of a log have no outcome, else 0.
+        The exit status, as of `stream_app.tools.demo.demo_report.exit_status`.
 
     Raises
     ------
@@ -69,6 +70,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             run.start()
             interrupts.signal_mode = SignalMode.COUNT
             report = run.run_until_stopped()
+            run.keep |= report.has_failed_trainer  # its log says why
             console.print(format_summary(report), highlight=False, markup=False, soft_wrap=True)
             if options.report is not None:
                 write_report(report, options.report)
@@ -79,16 +81,14 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             interrupts.signal_mode = SignalMode.IGNORE
             console.print("[dim]stopping workers and servers …[/]")
             stack.close()
-    if report.interrupted:
-        return 130 if options.events is not None else 0
-    # Events without an outcome are lost, or the workers hang: a failure.
-    return 1 if report.unfinished and options.events is not None else 0
+    return reports.exit_status(report, is_log=options.events is not None)
 
 
 class _DemoRun:
     """One run; `start` registers the shutdown of everything it starts on the stack."""
 
     _workers: WorkerPool
+    _trainer: TrainerProcess | None
     _feeder_thread: FeederThread
     _client: Client
 
@@ -127,9 +127,10 @@ class _DemoRun:
             workers=options.workers,
             max_event_age=self._source.max_event_age,
             settings=self._source.worker_settings,
+            trainer=options.neural,
             on_exit=self._remove_folder,
         )
-        self._workers = environment.workers
+        self._workers, self._trainer = environment.workers, environment.trainer
         sender = KafkaEventSender(environment.broker)
         stack.callback(sender.close)
         self._client = stack.enter_context(Client(environment.redis))
@@ -232,7 +233,13 @@ class _DemoRun:
             rate=self._metrics_history.rate,
             quality=self._workers.quality,
             policies=self._workers.policies,
+            neural=self._workers.neural if self._trainer is not None else None,
+            trainer_failure=self._trainer_failure,
         )
+
+    @property
+    def _trainer_failure(self) -> str:
+        return "" if self._trainer is None else self._trainer.failure
 
     def _build_report(
         self, worker_metrics: ScrapedMetrics, search: SearchComparison | None, seconds: float
@@ -267,6 +274,9 @@ class _DemoRun:
             reads=len(reads.seconds),
             users_read=reads.n_users,
             users_with_list=reads.n_with_list,
+            neural=None
+            if self._trainer is None
+            else reports.neural_report(self._workers.neural, self._trainer_failure),
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from stream_app.tools.environment.list_quality import ListQuality
+from stream_app.tools.environment.neural_stats import NeuralStats
 from stream_app.tools.environment.policy_stats import PolicyStats
 from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 
@@ -30,6 +31,10 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
         Events with an outcome per second, within the last seconds.
     policies
         Results by policy; empty before the first update.
+    neural
+        The two-tower model; None without a trainer.
+    trainer_failure
+        How the trainer ended; empty while it runs.
     """
 
     title: str
@@ -45,3 +50,5 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     quality: ListQuality = ListQuality()
     policies: Mapping[str, PolicyStats] = {}
+    neural: NeuralStats | None = None
+    trainer_failure: str = ""

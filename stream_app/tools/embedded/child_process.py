@@ -158,6 +158,17 @@ def wait_until_ready(
         time.sleep(POLL_SECONDS)
 
 
+def describe_exit(code: int) -> str:
+    """How a process ended, the predicate of a sentence.
+
+    Examples
+    --------
+    >>> describe_exit(3), describe_exit(-9)
+    ('exited with status 3', 'was killed by SIGKILL')
+    """
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+
+
 def log_tail(log: Path, lines: int = 15) -> str:
     """The last lines of a server's log, indented, under a heading that names the file."""
     try:

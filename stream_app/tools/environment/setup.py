@@ -17,6 +17,11 @@ from stream_app.tools.environment.external_servers import (
     temporary_app_id,
 )
 from stream_app.tools.environment.startup_steps import StartupSteps
+from stream_app.tools.environment.trainer_process import (
+    CHECKPOINT_SECONDS,
+    SNAPSHOT_SECONDS,
+    TrainerProcess,
+)
 from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
 
 DEFAULT_PARTITIONS: Final = 4
@@ -24,11 +29,12 @@ DEFAULT_PARTITIONS: Final = 4
 
 
 class Environment(NamedTuple):
-    """The addresses of the servers of a run, and its workers, which are ready."""
+    """The addresses of the servers of a run, its workers, which are ready, and its trainer, which is started."""
 
     broker: str
     redis: str
     workers: WorkerPool
+    trainer: TrainerProcess | None = None
 
 
 def start_environment(
@@ -39,6 +45,7 @@ def start_environment(
     workers: int,
     max_event_age: float,
     settings: Mapping[str, object] | None = None,
+    trainer: bool = False,
     on_exit: Callable[[Path], object] = lambda folder: shutil.rmtree(folder, ignore_errors=True),
 ) -> Environment:
     """Start servers that no environment variable names, create missing topics, and start workers.
@@ -53,6 +60,9 @@ def start_environment(
         Age in seconds up to which the workers accept events; 0 accepts any age.
     settings
         Further settings of the workers; environment variables override them.
+    trainer
+        Whether a trainer of the two-tower model runs, too, and the workers use its models; to be preceded by
+        `check_trainer`.
     on_exit
         Called with the workers' folder at the end; by default it removes the folder.
 
@@ -77,12 +87,17 @@ def start_environment(
         "redis": redis,
         "max_event_age": max_event_age,
     }
+    trainer_process = None
+    if trainer:
+        worker_settings |= {"neural": True, "model_store": str(folder / "store")}
+        trainer_process = _start_trainer(folder, worker_settings)
+        stack.callback(trainer_process.stop)
     label = "a worker" if workers == 1 else f"{workers} workers"
     with steps.step(f"{label}: Faust application, models, table"):
         for number in range(1, workers + 1):
             worker_pool.start(WorkerProcess(number, folder, worker_settings))
         worker_pool.wait_until_ready()
-    return Environment(broker, redis, worker_pool)
+    return Environment(broker, redis, worker_pool, trainer_process)
 
 
 def _start_servers(stack: ExitStack, steps: StartupSteps) -> EmbeddedServers:
@@ -93,6 +108,11 @@ def _start_servers(stack: ExitStack, steps: StartupSteps) -> EmbeddedServers:
         servers.start(step_status.show_progress)
         step_status.set_result(f"{servers.broker_address} and {without_password(servers.redis_address)}")
     return servers
+
+
+def _start_trainer(folder: Path, worker_settings: Mapping[str, object]) -> TrainerProcess:
+    paces = {"checkpoint_interval": CHECKPOINT_SECONDS, "trainer_snapshot_interval": SNAPSHOT_SECONDS}
+    return TrainerProcess(folder, {**_unset_in_environment(paces), **worker_settings})
 
 
 def _create_topics(stack: ExitStack, servers: EmbeddedServers, partitions: int) -> tuple[str, int]:

@@ -1,6 +1,5 @@
 """Workers as child processes, each with its own folder, log and metrics port."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -9,9 +8,20 @@ from typing import Final
 
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
-from stream_app.tools.embedded.child_process import free_port, log_tail, start_process, stop_process
+from stream_app.tools.embedded.child_process import (
+    describe_exit,
+    free_port,
+    log_tail,
+    start_process,
+    stop_process,
+)
 from stream_app.tools.environment.list_quality import ListQuality, mean_list_quality, parse_list_quality
 from stream_app.tools.environment.metrics_endpoint import fetch_metrics, parse_samples
+from stream_app.tools.environment.neural_stats import (
+    NeuralStats,
+    combine_neural_stats,
+    parse_neural_stats,
+)
 from stream_app.tools.environment.policy_stats import PolicyStats, parse_policy_stats
 from stream_app.tools.environment.worker_metrics import (
     ScrapedMetrics,
@@ -60,6 +70,7 @@ class WorkerProcess:
         self._last_metrics = ScrapedMetrics()
         self.policies: Mapping[str, PolicyStats] = {}
         self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
+        self.neural = NeuralStats()
 
     def check(self) -> None:
         """Check that the process is alive.
@@ -70,12 +81,8 @@ class WorkerProcess:
             If it exited, with the end of its log.
         """
         code = self.process.poll()
-        if code is None:
-            return
-        exit_description = (
-            f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
-        )
-        raise WorkerError(f"Worker {self.number} {exit_description}. {log_tail(self.log_path)}")
+        if code is not None:
+            raise WorkerError(f"Worker {self.number} {describe_exit(code)}. {log_tail(self.log_path)}")
 
     def worker_metrics(self) -> ScrapedMetrics:
         """Current metrics, or the last ones if the worker does not respond in time."""
@@ -85,6 +92,7 @@ class WorkerProcess:
             self._last_metrics = parse_worker_metrics(samples)
             self.policies = parse_policy_stats(samples)
             self.quality = parse_list_quality(samples)
+            self.neural = parse_neural_stats(samples)
         return self._last_metrics
 
 
@@ -137,6 +145,11 @@ class WorkerPool:
     def quality(self) -> ListQuality:
         """List quality from the last metrics of all workers."""
         return mean_list_quality(worker.quality for worker in self._workers)
+
+    @property
+    def neural(self) -> NeuralStats:
+        """The two-tower model, from the last metrics of all workers."""
+        return combine_neural_stats(worker.neural for worker in self._workers)
 
     def stop(self) -> None:
         """Terminate all workers, wait, and kill those that do not exit in time."""

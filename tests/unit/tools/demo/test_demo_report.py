@@ -5,15 +5,20 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
+from stream_app.encoders import optional_packages
 from stream_app.errors import UserError
 from stream_app.tools.demo.demo_options import DemoOptions
 from stream_app.tools.demo.demo_report import (
     DemoReport,
+    NeuralReport,
     Quantiles,
     build_policy_reports,
+    exit_status,
     quantiles_ms,
 )
 from stream_app.tools.demo.formatting import format_summary
@@ -55,6 +60,10 @@ REPORT = DemoReport(
     reads=500,
     users_read=3,
     users_with_list=3,
+)
+
+FAILED = NeuralReport(
+    version=3, age_seconds=7.2, brought_share=0.065, trainer_failure="was killed by SIGKILL"
 )
 
 
@@ -130,6 +139,47 @@ def test_the_summary_contains_the_values_of_the_report() -> None:
     for expected in ("ILD 0.50", "Gini 0.25", "9, search lists 2", "p50 12.0 ms"):
         assert expected in summary_text
     assert "unfinished" not in summary_text
+
+
+def test_the_summary_states_the_age_of_the_model_its_share_and_the_end_of_the_trainer() -> None:
+    assert "model" not in format_summary(REPORT)
+    neural = NeuralReport(version=3, age_seconds=7.2, brought_share=0.065)
+    summary_text = format_summary(structs.replace(REPORT, neural=neural))
+    assert "model 3, 7 s old, brought 6.5 % of list items" in summary_text
+    assert "trainer" not in summary_text
+    assert "was killed by SIGKILL; lists went on" in format_summary(structs.replace(REPORT, neural=FAILED))
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_log", "of_shop"),
+    [
+        ({}, 0, 0),
+        ({"interrupted": True}, 130, 0),
+        ({"unfinished": 1}, 1, 0),
+        ({"interrupted": True, "unfinished": 1}, 130, 0),
+        ({"neural": NeuralReport(version=1, age_seconds=1.0, brought_share=0.1)}, 0, 0),
+        ({"interrupted": True, "neural": FAILED}, 1, 1),
+    ],
+)
+def test_the_exit_status_tells_failures_from_interrupts(
+    changes: dict[str, Any], of_log: int, of_shop: int
+) -> None:
+    report = structs.replace(REPORT, **changes)
+    assert (exit_status(report, is_log=True), exit_status(report, is_log=False)) == (of_log, of_shop)
+
+
+def test_a_run_with_a_trainer_needs_its_packages_and_a_broker_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: None if name == "optax" else name)
+    with pytest.raises(UserError, match=r"--neural needs the package optax.*pip install 'headrace\[neural\]'"):
+        DemoOptions(neural=True).validate()
+    DemoOptions().validate()
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: name)
+    DemoOptions(neural=True).validate()
+    monkeypatch.setenv("HEADRACE_BROKER", "shop:9092")
+    with pytest.raises(UserError, match="all workers of shop:9092: unset HEADRACE_BROKER"):
+        DemoOptions(neural=True).validate()
 
 
 def test_quantiles_of_few_measurements() -> None:

@@ -10,10 +10,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from stream_app.tools.demo.featured_user import FeaturedUser
+from stream_app.tools.demo.formatting import status_line
 from stream_app.tools.demo.screen import MAX_SEARCH_RANKS, SCREENSHOT_SIZE, Size, draw, save_screenshot
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import RankedResult, SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
+from stream_app.tools.environment.neural_stats import NeuralStats
 from stream_app.tools.environment.policy_stats import PolicyStats
 from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 from topics.events import Click
@@ -58,7 +60,11 @@ def featured_user() -> FeaturedUser:
 
 
 def screen_state(
-    *, rows_total: int | None = 100_003, policies: Mapping[str, PolicyStats] = POLICIES
+    *,
+    rows_total: int | None = 100_003,
+    policies: Mapping[str, PolicyStats] = POLICIES,
+    neural: NeuralStats | None = None,
+    trainer_failure: str = "",
 ) -> ScreenState:
     return ScreenState(
         title="events.csv.gz",
@@ -76,17 +82,22 @@ def screen_state(
         rate=500.0,
         quality=QUALITY,
         policies=policies,
+        neural=neural,
+        trainer_failure=trainer_failure,
     )
 
 
 def lines(
-    size: Size, search: SearchComparison | None = SEARCH, featured: FeaturedUser | None = None
+    size: Size,
+    search: SearchComparison | None = SEARCH,
+    featured: FeaturedUser | None = None,
+    state: ScreenState | None = None,
 ) -> list[str]:
     """The lines that a terminal shows."""
     console = Console(
         width=size.width, height=size.height, record=True, force_terminal=True, file=io.StringIO()
     )
-    console.print(draw(screen_state(), featured or featured_user(), search, TITLES, size))
+    console.print(draw(state or screen_state(), featured or featured_user(), search, TITLES, size))
     return console.export_text().rstrip("\n").split("\n")
 
 
@@ -148,6 +159,27 @@ def test_the_screen_never_overflows_and_keeps_the_most_important_metrics(
     ):
         assert expected in text
     assert "fixed" in text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_every_screen_shows_the_age_of_the_model_its_share_and_a_dead_trainer(size: Size) -> None:
+    stats = NeuralStats(version=12, age_seconds=107.4, list_items=2_000.0, brought_items=130.0)
+    state = screen_state(neural=stats, trainer_failure="was killed by SIGKILL")
+    lines_of_screen = lines(size, state=state)
+    assert len(lines_of_screen) < size.height
+    text = "\n".join(lines_of_screen)
+    for expected in ("107 s, version 12", "6.5 % of list items", "was killed by SIGKILL", "hit rate@20"):
+        assert expected in text
+    assert "no model yet" in "\n".join(lines(size, state=screen_state(neural=NeuralStats())))
+    assert "model" not in "\n".join(lines(size))
+
+
+def test_the_status_line_states_the_model_and_the_end_of_the_trainer() -> None:
+    stats = NeuralStats(version=12, age_seconds=7.4, list_items=2_000.0, brought_items=130.0)
+    line = status_line(screen_state(neural=stats))
+    assert line.endswith("0 lists · model 12, 7 s old, brought 6.5 % of list items")
+    failed = status_line(screen_state(neural=NeuralStats(), trainer_failure="exited with status 1"))
+    assert failed.endswith(" · no model yet · the trainer exited with status 1")
 
 
 def test_a_single_policy_is_not_shown() -> None:

@@ -20,6 +20,7 @@ class Metrics(http.server.BaseHTTPRequestHandler):
             'headrace_lists_published_total{kind="user"} 4',
             "headrace_exposure_gini_ratio 0.25",
             'headrace_policy_share_ratio{policy="fixed"} 1',
+            "headrace_neural_model_age_seconds 4",
             "",
         )
         body = "\\n".join(lines).encode()
@@ -55,6 +56,7 @@ def test_a_worker_is_ready_by_its_gauge_reports_metrics_and_ends_on_stop(
         assert workers.worker_metrics().ready == 1
         assert workers.quality.gini == 0.25
         assert workers.policies["fixed"].share == 1.0
+        assert workers.neural.age_seconds == 4.0
     finally:
         workers.stop()
 
