@@ -34,7 +34,8 @@ def run(module: str, *options: str, folder: Path) -> tuple[Any, str, list[Path]]
 
 
 def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
-    results, output, leftovers = run("stream_app.tools.bench", *SMALL, folder=tmp_path)
+    pytest.importorskip("jax", reason="the trainer needs JAX: pip install 'headrace[neural]'")
+    results, output, leftovers = run("stream_app.tools.bench", *SMALL, "--trainer", folder=tmp_path)
     throughput, freshness = results["throughput"], results["freshness"]
     rates = throughput["events_per_second"]
     assert all(rates[kind] > 50 for kind in ("bare", "table", "headrace", "full_ranking", "rrf", "neural")), (
@@ -49,6 +50,9 @@ def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
     assert 0 < freshness["freshness_ms"]["p50"] <= freshness["freshness_ms"]["p99"]
     assert 0 < freshness["redis_read_ms"]["p50"] <= freshness["redis_read_ms"]["p99"]
     assert freshness["lists_read"] > 0
+    beside_trainer = results["freshness_beside_trainer"]
+    assert beside_trainer["model_version"] >= 1
+    assert 0 < beside_trainer["freshness_ms"]["p50"] <= beside_trainer["freshness_ms"]["p99"]
     assert results["fold"]["fold_us"] > 0
     for name in ("c/a", "c/b", "freshness p99", "client read p99", "fold, all models"):
         assert name in output

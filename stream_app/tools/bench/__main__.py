@@ -9,14 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from stream_app.encoders.optional_packages import check_packages
 from stream_app.tools.bench.freshness import measure_freshness
 from stream_app.tools.bench.learning_cost import measure_fold
 from stream_app.tools.bench.results import (
     BenchReport,
-    FoldResults,
     FreshnessResults,
     Machine,
-    ThroughputResults,
 )
 from stream_app.tools.bench.throughput import measure_throughput
 from stream_app.tools.console import run_script
@@ -34,12 +33,22 @@ def bench(
         float, typer.Option(help="Duration of the freshness measurement in seconds.", min=2)
     ] = 20.0,
     users: Annotated[int, typer.Option(help="Users of the events.", min=100)] = 5_000,
+    trainer: Annotated[
+        bool,
+        typer.Option(
+            "--trainer",
+            help="Measure freshness a second time, with the two-tower model and beside its trainer; needs "
+            "headrace[neural].",
+        ),
+    ] = False,
     report: Annotated[Path, typer.Option(help="File of the results.")] = Path("build/bench.json"),
 ) -> None:
     """Measure Headrace on this machine: throughput compared with bare Faust agents, freshness, reads, the fold.
 
     Compare ratios: absolute times vary with the machine.
     """
+    if trainer:
+        check_packages(("jax", "optax"), "neural", "make bench ARGS=--trainer")
     console = Console()
     with console.status("starting") as status:
 
@@ -52,20 +61,25 @@ def bench(
         fold = measure_fold(min(max(events, _FOLD_EVENT_RANGE[0]), _FOLD_EVENT_RANGE[1]), users)
         throughput = measure_throughput(events, rounds, users, update_status)
         freshness = measure_freshness(rate, seconds, users, update_status)
+        beside_trainer = (
+            measure_freshness(rate, seconds, users, update_status, trainer=True) if trainer else None
+        )
     results = BenchReport(
         machine=Machine(python=platform.python_version(), cores=len(os.sched_getaffinity(0))),
         throughput=throughput,
         freshness=freshness,
         fold=fold,
+        freshness_beside_trainer=beside_trainer,
     )
     report.parent.mkdir(parents=True, exist_ok=True)
     write_report(results, report)
-    console.print(results_table(throughput, freshness, fold))
+    console.print(results_table(results))
     console.print(f"written to {report}")
 
 
-def results_table(throughput: ThroughputResults, freshness: FreshnessResults, fold: FoldResults) -> Table:
+def results_table(results: BenchReport) -> Table:
     """A table with one line per result."""
+    throughput, fold = results.throughput, results.fold
     rates, cpu = throughput.events_per_second, throughput.cpu_us_per_event
     table = Table("measure", "value", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
@@ -87,19 +101,24 @@ def results_table(throughput: ThroughputResults, freshness: FreshnessResults, fo
     table.add_row("added by (f) to (d)", f"{throughput.neural_us_per_list:.0f}", "µs CPU per list")
     table.add_row("user lists per event", f"{throughput.lists_per_event:.2f}", "in (c)")
     table.add_row("of these degraded", f"{throughput.degraded_share:.2f}", "")
-    freshness_ms, redis_read_ms = freshness.freshness_ms, freshness.redis_read_ms
-    for name, value in (("p50", freshness_ms.p50), ("p99", freshness_ms.p99)):
-        table.add_row(
-            f"freshness {name} at {freshness.achieved_rate:.0f} events/s",
-            f"{value:.1f}",
-            "ms",
-        )
-    for name, value in (("p50", redis_read_ms.p50), ("p99", redis_read_ms.p99)):
-        table.add_row(f"client read {name}", f"{value:.2f}", "ms")
+    for beside, freshness in (
+        ("", results.freshness),
+        (", beside a trainer", results.freshness_beside_trainer),
+    ):
+        if freshness is not None:
+            _add_freshness(table, freshness, beside)
     table.add_row("fold, all models", f"{fold.fold_us:.1f}", "µs per interaction")
     for name, cost in fold.by_model.items():
         table.add_row(f"  {name}", f"{cost:.1f}", "µs")
     return table
+
+
+def _add_freshness(table: Table, freshness: FreshnessResults, beside: str) -> None:
+    for name, value in (("p50", freshness.freshness_ms.p50), ("p99", freshness.freshness_ms.p99)):
+        rate = f"at {freshness.achieved_rate:.0f} events/s"
+        table.add_row(f"freshness {name} {rate}{beside}", f"{value:.1f}", "ms")
+    for name, value in (("p50", freshness.redis_read_ms.p50), ("p99", freshness.redis_read_ms.p99)):
+        table.add_row(f"client read {name}{beside}", f"{value:.2f}", "ms")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ class FreshnessResults(msgspec.Struct, frozen=True, kw_only=True):
         Time of one client read.
     lists_read
         Reads that found a list.
+    model_version
+        Version of the two-tower model at the end; 0 without a trainer.
     """
 
     target_rate: float
@@ -89,6 +91,7 @@ class FreshnessResults(msgspec.Struct, frozen=True, kw_only=True):
     freshness_ms: Percentiles
     redis_read_ms: Percentiles
     lists_read: int
+    model_version: int = 0
 
 
 class FoldResults(msgspec.Struct, frozen=True):
@@ -114,9 +117,10 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that ``make bench`` measures."""
+    """Everything that ``make bench`` measures; `freshness_beside_trainer` is None unless it is asked for."""
 
     machine: Machine
     throughput: ThroughputResults
     freshness: FreshnessResults
     fold: FoldResults
+    freshness_beside_trainer: FreshnessResults | None = None

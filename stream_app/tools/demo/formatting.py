@@ -41,7 +41,8 @@ def status_line(state: ScreenState) -> str:
         f"{worker_metrics.accepted:,.0f} accepted, {worker_metrics.duplicates:,.0f} duplicates, "
         f"{worker_metrics.dead_lettered:,.0f} dead-lettered, {state.ignored:,} ignored · "
         f"freshness p50 {format_milliseconds(freshness.p50)} p99 {format_milliseconds(freshness.p99)} ms · "
-        f"hit rate@20 {format_percent(worker_metrics.hit_rate)} · {worker_metrics.lists_published:,.0f} lists" + _neural_part(state)
+        f"hit rate@20 {format_percent(worker_metrics.hit_rate)} · {worker_metrics.lists_published:,.0f} lists"
+        + _neural_part(state)
     )
 
 

@@ -115,7 +115,11 @@ def _metric_rows(state: ScreenState) -> list[_MetricRow]:
 def _neural_rows(stats: NeuralStats | None, trainer_failure: str) -> list[_MetricRow]:
     if stats is None:
         return []
-    age = "no model yet" if stats.age_seconds is None else f"{stats.age_seconds:.0f} s, version {stats.version:.0f}"
+    age = (
+        "no model yet"
+        if stats.age_seconds is None
+        else f"{stats.age_seconds:.0f} s, version {stats.version:.0f}"
+    )
     rows = [
         _MetricRow(0, "model age", age),
         _MetricRow(0, "model's share", f"{format_percent(stats.brought_share)} of list items"),

@@ -36,8 +36,8 @@ def check_trainer(purpose: str) -> None:
     check_packages(("jax", "optax"), "neural", purpose)
     if broker := embedded_override("BROKER"):
         raise UserError(
-            f"{purpose} needs a broker of its own, since its trainer would announce models to all workers of {broker}: "
-            "unset HEADRACE_BROKER, or run `headrace trainer` there, and the workers with HEADRACE_NEURAL=true."
+            f"{purpose} needs a broker of its own: its trainer would announce models to all workers of {broker}. "
+            "Unset HEADRACE_BROKER, or run `headrace trainer` there, and the workers with HEADRACE_NEURAL=true."
         )
 
 

@@ -16,9 +16,11 @@ from stream_app.tools.bench import throughput
 from stream_app.tools.bench.__main__ import results_table
 from stream_app.tools.bench.learning_cost import measure_fold
 from stream_app.tools.bench.results import (
+    BenchReport,
     ConsumerRun,
     FoldResults,
     FreshnessResults,
+    Machine,
     Percentiles,
     ThroughputResults,
 )
@@ -98,11 +100,8 @@ def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> N
         lists_read=1,
     )
     fold = FoldResults(31.41, {"index and sessions": 2.72, "popularity": 1.62})
-    console = Console(width=120, record=True, file=None, quiet=False)
-    with console.capture() as captured:
-        console.print(results_table(results, freshness, fold))
-    rows = [" ".join(line.split()) for line in captured.get().splitlines()]
-    assert rows[1:] == [
+    report = BenchReport(machine=Machine("3.11", 2), throughput=results, freshness=freshness, fold=fold)
+    assert printed_rows(report) == [
         "(a) bare Faust agent, decodes with msgspec 5,000 events/s (100 µs CPU per event)",
         "(b) the same with one table write per event 2,000 events/s (250 µs CPU per event)",
         "(c) Headrace, from every event to a list in Redis 2,000 events/s (250 µs CPU per event)",
@@ -125,6 +124,22 @@ def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> N
         "index and sessions 2.7 µs",
         "popularity 1.6 µs",
     ]
+
+    beside = structs.replace(freshness, freshness_ms=Percentiles(22.0, 55.0), model_version=4)
+    added = printed_rows(structs.replace(report, freshness_beside_trainer=beside))
+    assert [row for row in added if "beside" in row] == [
+        "freshness p50 at 300 events/s, beside a trainer 22.0 ms",
+        "freshness p99 at 300 events/s, beside a trainer 55.0 ms",
+        "client read p50, beside a trainer 0.12 ms",
+        "client read p99, beside a trainer 0.46 ms",
+    ]
+
+
+def printed_rows(report: BenchReport) -> list[str]:
+    console = Console(width=120, record=True, file=None, quiet=False)
+    with console.capture() as captured:
+        console.print(results_table(report))
+    return [" ".join(line.split()) for line in captured.get().splitlines()][1:]
 
 
 @pytest.mark.parametrize(

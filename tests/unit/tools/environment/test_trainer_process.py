@@ -23,7 +23,10 @@ def test_a_trainer_runs_with_its_settings_until_it_is_stopped(tmp_path: Path) ->
 
 
 def test_the_end_of_a_trainer_is_described(tmp_path: Path) -> None:
-    exiting, killed = trainer(tmp_path, "raise SystemExit(3)"), trainer(tmp_path, "import time; time.sleep(600)")
+    exiting, killed = (
+        trainer(tmp_path, "raise SystemExit(3)"),
+        trainer(tmp_path, "import time; time.sleep(600)"),
+    )
     exiting.process.wait()
     kill_process(killed.process)
     assert (exiting.failure, killed.failure) == ("exited with status 3", "was killed by SIGKILL")
