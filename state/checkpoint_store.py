@@ -44,6 +44,7 @@ class CheckpointStore:
         content: bytes,
         *,
         created_at: float,
+        lag_seconds: float = 0.0,
         offsets: tuple[int, ...] = (),
         trainer: str = "",
     ) -> ModelAnnouncement:
@@ -65,6 +66,7 @@ class CheckpointStore:
             size=len(content),
             digest=digest,
             created_at=created_at,
+            lag_seconds=lag_seconds,
             offsets=offsets,
             trainer=trainer,
         )

@@ -40,7 +40,8 @@ class NeuralMetrics(MetricGroup):
         )
         self.age = self._gauge(
             "headrace_neural_model_age_seconds",
-            "Time since the weights of the adopted two-tower model were copied, in seconds; NaN for none.",
+            "Time since the weights of the adopted two-tower model were copied, plus how far the trainer was behind "
+            "the log then, in seconds; NaN for none.",
         )
         self.age.set(math.nan)
         self.load_seconds = self._histogram(

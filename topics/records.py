@@ -356,6 +356,9 @@ class ModelAnnouncement(msgspec.Struct, frozen=True, kw_only=True):
         Name of the file in the store of the checkpoints, its size in bytes, and its BLAKE2b-128 in hexadecimal.
     created_at
         When the weights were copied, seconds since the epoch.
+    lag_seconds
+        How far the trainer was behind the log then: the age of the newest interaction that it had learned, while
+        there were more.
     offsets
         The next offset of each partition of ``interactions`` that was not learned, by partition.
     trainer
@@ -367,6 +370,7 @@ class ModelAnnouncement(msgspec.Struct, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=0)]
     digest: str
     created_at: float
+    lag_seconds: Annotated[float, Meta(ge=0)] = 0.0
     offsets: tuple[int, ...] = ()
     trainer: str = ""
 

@@ -91,9 +91,11 @@ class ActiveTrainer:
         self._positions: dict[TopicPartition, int] = {}
         self._consumer: Any = None
         self._publication: asyncio.Task[None] | None = None
+        self._read_until: dict[TopicPartition, float] = {}
         self._trial_since = 0.0
+        self._copied_at = self._copied_lag = 0.0
         self._checkpoint_due = self._snapshot_due = 0.0
-        self._n_published = -1
+        self._n_published = 0
         self.alive_at = ports.timer()
 
     async def run(self) -> None:
@@ -193,6 +195,7 @@ class ActiveTrainer:
         for tp, records in batches.items():
             if tp.topic == INTERACTIONS.name:
                 self._learner.fold_interactions(records)
+                self._read_until[tp] = records[-1].timestamp / 1000.0
             else:
                 self._learner.fold_catalog(records)
             self._positions[tp] = records[-1].offset + 1
@@ -230,12 +233,22 @@ class ActiveTrainer:
             publication.result()
         if learner.trial is None:
             if now >= self._checkpoint_due and learner.training.n_steps > self._n_published:
-                self._trial_since = now
+                self._trial_since, self._copied_at = now, self._ports.clock()
+                self._copied_lag = self._lag_seconds()
                 await asyncio.to_thread(learner.begin_trial, self._interaction_offsets())
         elif learner.trial.is_complete or now - self._trial_since >= self._trial_seconds:
             self._checkpoint_due = now + self._pace.checkpoints
             self._n_published = learner.trial.steps
             self._publication = asyncio.create_task(self._publish(learner.end_trial()), name="publication")
+
+    def _lag_seconds(self) -> float:
+        """Age of the newest learned interaction, of the partition where it is oldest, while there are more."""
+        behind = [
+            at
+            for tp, at in self._read_until.items()
+            if (self._consumer.highwater(tp) or 0) > self._positions[tp]
+        ]
+        return max(0.0, self._ports.clock() - min(behind)) if behind else 0.0
 
     def _interaction_offsets(self) -> dict[int, int]:
         return {tp.partition: at for tp, at in self._positions.items() if tp.topic == INTERACTIONS.name}
@@ -246,7 +259,8 @@ class ActiveTrainer:
 
     async def _publish(self, trial: Trial) -> None:
         """Write a checkpoint and announce it; if that fails, the next one is tried at its time."""
-        ports, created_at = self._ports, self._ports.clock()
+        ports, created_at = self._ports, self._copied_at
+        lag_seconds = self._copied_lag
         version = ports.announcer.version + 1
         hit_rate = await asyncio.to_thread(trial.hit_rate)
         manifest = Manifest(
@@ -265,6 +279,7 @@ class ActiveTrainer:
                     version,
                     encode_checkpoint(trial.weights, manifest),
                     created_at=created_at,
+                    lag_seconds=lag_seconds,
                     offsets=offsets,
                     trainer=ports.name,
                 )

@@ -157,7 +157,11 @@ class CheckpointFollower:
         """Set the gauges."""
         adopted = self._judge.adopted
         self._metrics.version.set(0 if adopted is None else adopted.version)
-        self._metrics.age.set(math.nan if adopted is None else max(0.0, self._clock() - adopted.created_at))
+        # A trainer that is behind writes new weights of old interactions: these are as old as what they know.
+        age = math.nan
+        if adopted is not None:
+            age = max(0.0, self._clock() - adopted.created_at + adopted.lag_seconds)
+        self._metrics.age.set(age)
 
     async def _follow(self) -> None:
         async for record in self._consumer:

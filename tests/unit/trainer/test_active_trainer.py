@@ -1,11 +1,14 @@
 """What the elected trainer reads."""
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
+from state.checkpoint_store import CheckpointStore
+from state.snapshots.files import FolderFiles
 from stream_app.kafka.event_records import event_record
 from stream_app.models.item_content import ItemContent
 from stream_app.trainer import active_trainer
@@ -13,10 +16,13 @@ from stream_app.trainer.active_trainer import ActiveTrainer, Pace, Ports
 from stream_app.trainer.learner import Learner
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.training.two_tower_training import TwoTowerTraining
-from tests.support.trained_shop import CONFIG, SHAPE
+from tests.support.trained_shop import CONFIG, SHAPE, ring_items
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Source
+from topics.records import Interaction, Kind, Line, ModelAnnouncement, Source
+
+NOW: Final = 1_700_000_000.0
+HOUR: Final = 3_600.0
 
 
 class Record(NamedTuple):
@@ -29,10 +35,11 @@ class Record(NamedTuple):
 
 
 class Consumer:
-    """A consumer with one fetch."""
+    """A consumer with one fetch, of logs that have further records after it."""
 
-    def __init__(self, records: dict[TopicPartition, list[Record]]) -> None:
+    def __init__(self, records: dict[TopicPartition, list[Record]], n_further: int = 0) -> None:
         self._records = records
+        self._n_further = n_further
         self._assigned: list[TopicPartition] = []
 
     def assign(self, partitions: list[TopicPartition]) -> None:
@@ -47,7 +54,7 @@ class Consumer:
     def seek(self, tp: TopicPartition, offset: int) -> None: ...
 
     def highwater(self, tp: TopicPartition) -> int:
-        return len(self._records.get(tp, ()))
+        return len(self._records.get(tp, ())) + self._n_further * (tp in self._records)
 
     async def getmany(self, **_: Any) -> dict[TopicPartition, list[Record]]:
         return {tp: self._records[tp] for tp in self._assigned if tp in self._records}
@@ -75,3 +82,61 @@ async def test_interactions_and_the_catalog_are_learned(monkeypatch: pytest.Monk
     await trainer._turn()
     assert sorted(learner.training.items.ids_of([0, 1])) == ["pan", "pot"]
     assert metrics.registry.get_sample_value("headrace_trainer_lag_records") == 0
+
+
+class Announcer:
+    """Keeps what is announced."""
+
+    version = 0
+
+    def __init__(self) -> None:
+        self.announced: list[ModelAnnouncement] = []
+
+    async def announce(self, announcement: ModelAnnouncement) -> None:
+        self.announced.append(announcement)
+
+
+@pytest.mark.parametrize(("n_further", "lag"), [(1_000, HOUR), (0, 0.0)])
+async def test_an_announcement_states_how_far_the_trainer_is_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, n_further: int, lag: float
+) -> None:
+    partition = TopicPartition(INTERACTIONS.name, 0)
+
+    async def all_partitions(_: str) -> list[TopicPartition]:
+        return [partition]
+
+    monkeypatch.setattr(active_trainer, "model_partitions", all_partitions)
+    metrics, announcer, unused = TrainerMetrics(), Announcer(), cast("Any", None)
+    learner = Learner(TwoTowerTraining(SHAPE, CONFIG, content=ItemContent()), metrics)
+    ports = Ports(
+        "", CheckpointStore(FolderFiles(tmp_path)), unused, cast("Any", announcer), metrics, clock=lambda: NOW
+    )
+    trainer = ActiveTrainer(lambda: learner, ports, Pace(0.0, 1e9))
+    trainer._snapshot_due = float("inf")
+    records = [
+        Record(msgspec.msgpack.encode(each), timestamp=int((NOW - HOUR) * 1000))
+        for n in range(CONFIG.new_interactions // 4)
+        for each in ring_session(n, 8)
+    ]
+    trainer._consumer = Consumer({partition: records}, n_further)
+    await trainer._seek()
+    await trainer._publish_when_due()
+    assert learner.trial is None, "weights without a step say nothing"
+    await trainer._turn()
+    await trainer._publish_when_due()
+    assert trainer._publication is not None
+    await trainer._publication
+    [announcement] = announcer.announced
+    assert announcement.created_at == NOW
+    assert announcement.lag_seconds == pytest.approx(lag)
+    assert announcement.offsets == (len(records),)
+    assert metrics.registry.get_sample_value("headrace_trainer_lag_seconds") == pytest.approx(lag)
+    assert metrics.registry.get_sample_value("headrace_trainer_lag_records") == n_further
+
+
+def ring_session(n: int, length: int) -> list[Interaction]:
+    """A user who views items along a ring."""
+    return [
+        Interaction(Source.CLICK, 0, n * length + at, NOW - HOUR, f"user {n}", Kind.VIEW, (Line(item),))
+        for at, item in enumerate(ring_items(n, length))
+    ]

@@ -180,7 +180,7 @@ def test_a_run_with_a_trainer_needs_its_packages_and_a_broker_of_its_own(
     monkeypatch.setattr(optional_packages, "find_spec", lambda name: name)
     DemoOptions(neural=True).validate()
     monkeypatch.setenv("HEADRACE_BROKER", "shop:9092")
-    with pytest.raises(UserError, match="all workers of shop:9092. Unset HEADRACE_BROKER"):
+    with pytest.raises(UserError, match=r"all workers of shop:9092\. Unset HEADRACE_BROKER"):
         DemoOptions(neural=True).validate()
 
 
