@@ -123,6 +123,14 @@ def decode_checkpoint(data: bytes) -> tuple[TrainedWeights, Manifest]:
     return TrainedWeights(header.shape, parameters, header.item_ids, unit / norms), header.manifest
 
 
+def item_ids_of(metadata: Mapping[str, str]) -> list[str] | None:
+    """The item ids of a checkpoint, from the metadata of its file; None if that is no checkpoint."""
+    try:
+        return msgspec.json.decode(metadata[_HEADER], type=_Header).item_ids
+    except (KeyError, msgspec.MsgspecError):
+        return None
+
+
 def _read_header(data: bytes) -> str:
     # safetensors: 8 bytes with the length of a JSON object, whose key `__metadata__` has texts
     length = int.from_bytes(data[:8], "little")

@@ -30,13 +30,13 @@ HELP = (
 )
 PLOT_HELP = (
     "Plot the item space: the two main directions of all items' vectors, colored by category.\n\n"
-    "Vectors are those of an output of `headrace embed`, or of a safetensors file with a matrix (`vectors` or "
-    "`item_vectors`) and the item ids as a JSON list in its metadata (`ids`); categories of such a file come from "
-    "--catalog.\n\n"
+    "Vectors are those of an output of `headrace embed`, of a checkpoint of `headrace trainer` (in the folder "
+    "`two-tower` of the store), or of another safetensors file with a matrix (`vectors` or `item_vectors`) and the "
+    "item ids as a JSON list in its metadata (`ids`); categories of such files come from --catalog.\n\n"
     "\b\nExamples:\n"
     "  headrace embed plot embedded.jsonl --output items.png\n"
-    "  headrace embed plot checkpoint.safetensors --catalog catalog.jsonl --output items.svg\n\n"
-    "Needs the extra `evaluate`, and for safetensors the extra `text`."
+    "  headrace embed plot two-tower-000000000007-3f2a.safetensors --catalog catalog.jsonl --output items.svg\n\n"
+    "Needs the extra `evaluate`."
 )
 
 

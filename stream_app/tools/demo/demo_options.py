@@ -55,7 +55,11 @@ class DemoOptions:
     ] = False
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 7
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the workers' folders: logs, tables, snapshots.")
+        bool,
+        typer.Option(
+            "--keep",
+            help="Keep the run's folder: logs, tables, snapshots, checkpoints, the generated catalog.",
+        ),
     ] = False
 
     @property

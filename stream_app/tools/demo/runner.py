@@ -27,6 +27,7 @@ from stream_app.tools.demo.screen import SCREENSHOT_SIZE, Size, draw, save_scree
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import LatestSearchTracker, SearchComparison
 from stream_app.tools.demo.stop_condition import STALL_TIMEOUT, StopCondition
+from stream_app.tools.embedding.catalog_embedder import catalog_line
 from stream_app.tools.environment.metrics_history import MetricsHistory
 from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
@@ -37,8 +38,10 @@ from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
 from stream_app.tools.feeds.event_log import LogRequest
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.feeds.formats import reader
+from stream_app.tools.feeds.rows import EventRow
 from stream_app.tools.progress import row_counter
 from stream_app.tools.report_file import check_writable, write_report
+from topics.events import CatalogItem
 from topics.records import RecommendationList
 
 _POLL_INTERVAL: Final = 0.25
@@ -135,6 +138,8 @@ class _DemoRun:
         stack.callback(sender.close)
         self._client = stack.enter_context(Client(environment.redis))
         self._baseline = self._feed_catalog(sender, steps)
+        if self.keep:
+            self._keep_catalog(environment.folder)
         self._feeder_thread = FeederThread(sender, self._source.rows(self._client), options.events_per_second)
         stack.callback(self._feeder_thread.stop)
 
@@ -152,6 +157,13 @@ class _DemoRun:
                 raise WorkerError("The workers did not process the catalog; check their logs.")
             step_status.set_result(f"{feeder.stats.sent} items")
         return self._workers.worker_metrics()
+
+    def _keep_catalog(self, folder: Path) -> None:
+        """Write the catalog beside the kept files, for `headrace embed plot` with a checkpoint."""
+        entries = (row.event for row in self._source.catalog() if isinstance(row, EventRow))
+        lines = [catalog_line(entry) for entry in entries if isinstance(entry, CatalogItem)]
+        if lines:
+            (folder / "catalog.jsonl").write_bytes(b"".join(lines))
 
     def _remove_folder(self, folder: Path) -> None:
         if not self.keep:

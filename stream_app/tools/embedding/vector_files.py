@@ -1,15 +1,17 @@
 """Item vectors from files: catalog events with embeddings, and checkpoints of models."""
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import safetensors
 
-from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
+from stream_app.models.checkpoint import item_ids_of
 from stream_app.tools.cli.embed import EmbeddingField
 from stream_app.tools.embedding.catalog_file import catalog_entries
 from topics.events import CatalogItem
@@ -67,7 +69,7 @@ def read_catalog_vectors(path: Path, field: EmbeddingField | None) -> ItemVector
 
 
 def read_checkpoint_vectors(path: Path, catalog: Path | None) -> ItemVectors:
-    """The item vectors of a safetensors file, at most `MAX_ITEMS`, evenly distributed.
+    """The item vectors of a checkpoint or another safetensors file, at most `MAX_ITEMS`, evenly distributed.
 
     Parameters
     ----------
@@ -79,7 +81,6 @@ def read_checkpoint_vectors(path: Path, catalog: Path | None) -> ItemVectors:
     UserError
         If the file has no matrix or not as many ids.
     """
-    safetensors = import_package("safetensors", "text", f"Reading {path}")
     if not path.is_file():
         raise UserError(f"There is no file {path}; check the path.")
     try:
@@ -106,12 +107,15 @@ def read_checkpoint_vectors(path: Path, catalog: Path | None) -> ItemVectors:
 
 
 def _ids(path: Path, metadata: dict[str, str]) -> list[str]:
-    try:
-        ids: Any = json.loads(metadata["ids"])
-    except (KeyError, ValueError):
-        ids = None
+    ids: Any = item_ids_of(metadata)
+    if ids is None and "ids" in metadata:
+        with contextlib.suppress(ValueError):
+            ids = json.loads(metadata["ids"])
     if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-        raise UserError(f"{path} has no JSON list of item ids in its metadata, under `ids`.")
+        raise UserError(
+            f"{path} is no checkpoint of this Headrace's trainer, and has no JSON list of item ids in its metadata, "
+            "under `ids`."
+        )
     return ids
 
 

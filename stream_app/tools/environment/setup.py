@@ -29,8 +29,12 @@ DEFAULT_PARTITIONS: Final = 4
 
 
 class Environment(NamedTuple):
-    """The addresses of the servers of a run, its workers, which are ready, and its trainer, which is started."""
+    """The addresses of the servers of a run, its workers, which are ready, and its trainer, which is started.
 
+    `folder` has the workers' and the trainer's logs, tables and stores.
+    """
+
+    folder: Path
     broker: str
     redis: str
     workers: WorkerPool
@@ -97,7 +101,7 @@ def start_environment(
         for number in range(1, workers + 1):
             worker_pool.start(WorkerProcess(number, folder, worker_settings))
         worker_pool.wait_until_ready()
-    return Environment(broker, redis, worker_pool, trainer_process)
+    return Environment(folder, broker, redis, worker_pool, trainer_process)
 
 
 def _start_servers(stack: ExitStack, steps: StartupSteps) -> EmbeddedServers:

@@ -14,6 +14,7 @@ from stream_app.tools.embedding import vector_files
 from stream_app.tools.embedding.catalog_embedder import catalog_line
 from stream_app.tools.embedding.projection import plot_items, principal_plane
 from stream_app.tools.embedding.vector_files import ItemVectors, read_catalog_vectors, read_checkpoint_vectors
+from tests.support.two_tower_builders import checkpoint, random_weights
 from topics.events import CatalogItem
 
 RNG = np.random.default_rng(5)
@@ -80,6 +81,14 @@ def test_a_checkpoint_is_read_with_categories_of_a_catalog(tmp_path: Path, name:
     items = read_checkpoint_vectors(path, write_catalog(tmp_path / "events.jsonl"))
     assert (items.ids, items.categories) == (IDS, CATEGORIES)
     np.testing.assert_array_equal(items.vectors, VECTORS)
+
+
+def test_a_checkpoint_of_the_trainer_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "two-tower-000000000001-0123456789ab.safetensors"
+    path.write_bytes(checkpoint(IDS, seed=4))
+    items = read_checkpoint_vectors(path, write_catalog(tmp_path / "events.jsonl"))
+    assert (items.ids, items.categories) == (IDS, CATEGORIES)
+    np.testing.assert_allclose(items.vectors, random_weights(IDS, seed=4).vectors, atol=1e-3)
 
 
 def test_of_many_items_evenly_distributed_ones_are_read(
