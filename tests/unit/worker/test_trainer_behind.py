@@ -20,10 +20,7 @@ ALERTS: Final = Path(__file__).parents[3] / "deploy" / "prometheus" / "alerts.ym
 
 
 class SlowTrainer:
-    """Announces a checkpoint each 30 s, each of interactions that are old by then.
-
-    The worker owns the partition, so it has folded what the trainer has learned.
-    """
+    """Announces checkpoints that have learned the first interaction, which the worker has folded long ago."""
 
     def __init__(self, worker: InMemoryWorker) -> None:
         follower = worker.components.checkpoints
@@ -31,7 +28,7 @@ class SlowTrainer:
         self.follower: CheckpointFollower = follower
         self._worker = worker
         self._store = make_checkpoint_store(worker.settings)
-        worker.replica.set_owned_partitions([0])
+        worker.replica.on_delivered(0, 0)
 
     async def announce(self, version: int, lag_seconds: float) -> None:
         """Announce what was copied 30 s ago, and wait until the worker has adopted it."""
