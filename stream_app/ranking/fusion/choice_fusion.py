@@ -10,7 +10,7 @@ from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, It
 from stream_app.models.estimator import Estimator
 from stream_app.models.interaction_kinds import KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.model_set import ModelSet
+from stream_app.models.model_set import OVERLOAD_SAMPLE, ModelSet
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.offset_sample import is_sampled
 from stream_app.models.two_tower import TwoTower
@@ -44,8 +44,8 @@ class ChoiceFusion(Estimator, Restorable):
 
     It learns one choice at a time, as part of the fold: before an interaction reaches the models, the shortlist for
     the user is computed, and the ranker learns the chosen item. A choice costs as much as ranking a list, so all are
-    learned only at first, then one in several (`SAMPLING_SCHEDULE`). They are sampled by offset: every replica and
-    every replay samples the same ones.
+    learned only at first, then one in several (`SAMPLING_SCHEDULE`), and fewer of those while the worker is
+    overloaded. They are sampled by offset: every replica and every replay samples the same ones otherwise.
 
     Parameters
     ----------
@@ -145,9 +145,11 @@ class ChoiceFusion(Estimator, Restorable):
             self.learn_choice(context, item)
 
     def is_sampled(self, interaction: Interaction) -> bool:
-        """Whether an interaction is learned; depends on the number of interactions so far and the offset alone."""
+        """Whether an interaction is learned; depends on the interactions so far, the offset, and overload."""
         self._interactions_seen += 1
         one_in = SAMPLING_INTERVAL
+        if self._models.is_overloaded:
+            one_in *= OVERLOAD_SAMPLE
         for limit, early_interval in SAMPLING_SCHEDULE:
             if self._interactions_seen <= limit:
                 one_in = early_interval

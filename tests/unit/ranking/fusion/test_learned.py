@@ -208,6 +208,14 @@ def test_choice_sampling_follows_schedule_and_is_reproducible() -> None:
     assert [offset for offset in range(180_000) if replayed_fusion.is_sampled(_at(offset))] == is_sampled
 
 
+def test_under_overload_one_in_four_of_the_sampled_choices_is_learned() -> None:
+    fusion = LearnedFusion(models := ModelSet(["session_knn"]))
+    models.is_overloaded = True
+    is_sampled = [offset for offset in range(180_000) if fusion.is_sampled(_at(offset))]
+    assert is_sampled[:1_000] == list(range(1_000)), "what is learned first decides when the order is used"
+    assert sum(offset >= 5_000 for offset in is_sampled) == pytest.approx(175_000 / 64, rel=0.05)
+
+
 def _at(offset: int) -> Interaction:
     return Interaction(Source.CLICK, 0, offset, 0.0, "u", Kind.VIEW)
 
