@@ -17,7 +17,7 @@ None
 import asyncio
 import time
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Final, Self, Unpack
 
 import redis
@@ -196,7 +196,8 @@ class Client(_ImpressionReporting):
         future = self._executor.submit(self._await_search, user_id, pending_search)
         try:
             return future.result(pending_search.timeout)
-        except (TimeoutError, ClientUnavailableError):
+        except (TimeoutError, CancelledError, ClientUnavailableError):
+            # Cancelled: another thread has closed the client.
             future.cancel()
             return pending_search.fallback_order()
 

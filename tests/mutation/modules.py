@@ -97,7 +97,8 @@ def package_of(path: str) -> str:
 
 @cache
 def tests_of(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tests of a module: first those that name or import it, with its doctests; then others of its package."""
+    """The tests of a module: first those that name or import it, with its doctests; then those of all packages, and
+    others of its package."""
     files = [
         file.relative_to(ROOT).as_posix()
         for folder in PACKAGES[package_of(path)][1]
@@ -106,9 +107,9 @@ def tests_of(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     stem, name = Path(path).stem, module_name(path)
     near = [file for file in files if Path(file).stem == f"test_{stem}"]
     near += [file for file in files if file not in near and name in _imported(file)]
-    near += [*OTHER_TESTS.get(path, ()), *OF_ALL_PACKAGES]
-    others = () if package_of(path) in CHOSEN else tuple(file for file in files if file not in near)
-    return (path, *near), others
+    near += OTHER_TESTS.get(path, ())
+    others = [] if package_of(path) in CHOSEN else [file for file in files if file not in near]
+    return (path, *near), (*OF_ALL_PACKAGES, *others)
 
 
 @cache

@@ -13,11 +13,12 @@ import pytest
 
 from state.published_list import PublishedList
 from state.retention import Retention
-from state.row import EMPTY_ROW
+from state.row import EMPTY_ROW, ErasureMark, EventCounts, RecentInteraction, RecentQuery, UserRow
 from state.user_lists import UserLists
+from stream_app.client.redis_contract import SearchList
 from topics.codec import Limits
 from topics.event_types import EventContent
-from topics.records import ListedItem, Reason
+from topics.records import Interaction, Line, ListedItem, Reason, RecommendationList, Reward
 from topics.topic_checks import Problem
 
 PACKAGES = (
@@ -46,8 +47,14 @@ STRUCTS: list[type[msgspec.Struct]] = [
 MUTABLE = {PublishedList, UserLists}
 """The lists of users get outcomes."""
 
-POSITIONAL = {PublishedList, UserLists, EventContent, ListedItem, Reason, Limits, Retention, Problem}
-"""Besides these those that are stored as arrays: the order of their fields is the format."""
+ARRAYS = {Line, Interaction, UserRow, RecentInteraction, RecentQuery, EventCounts, ErasureMark}
+"""The order of their fields is the format; there are many of them."""
+
+POSITIONAL = ARRAYS | {PublishedList, UserLists, EventContent, ListedItem, Reason, Limits, Retention, Problem}
+"""Their fields may be given by position."""
+
+SHORT = {Reason, RecommendationList, SearchList, Reward}
+"""Fields without content are left out of them: readers have the defaults."""
 
 by_struct = pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
 
@@ -61,10 +68,15 @@ def test_a_struct_cannot_be_changed(struct: type[msgspec.Struct]) -> None:
 def test_fields_are_given_by_name(struct: type[msgspec.Struct]) -> None:
     # Fields of the same type in a wrong order, such as an item for a user, would not be noticed.
     kinds = {parameter.kind for parameter in inspect.signature(struct).parameters.values()}
-    if struct in POSITIONAL or struct.__struct_config__.array_like:
-        assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    else:
-        assert kinds == {inspect.Parameter.KEYWORD_ONLY}
+    assert kinds == {
+        inspect.Parameter.POSITIONAL_OR_KEYWORD if struct in POSITIONAL else inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+@by_struct
+def test_a_struct_has_the_format_that_its_readers_expect(struct: type[msgspec.Struct]) -> None:
+    assert struct.__struct_config__.array_like == (struct in ARRAYS)
+    assert struct.__struct_config__.omit_defaults == (struct in SHORT)
 
 
 def test_a_field_of_a_row_cannot_be_set() -> None:

@@ -2,6 +2,7 @@ from hashlib import blake2b
 
 import pytest
 
+from stream_app.experiment import assignment as assignment_module
 from stream_app.experiment.assignment import Assignment
 
 USERS = [f"user {n}" for n in range(20_000)]
@@ -69,3 +70,9 @@ def test_a_weight_of_zero_is_allowed_and_gets_no_users() -> None:
     assignment = Assignment({"a": 0, "b": 1e-300})
     assert (assignment.fraction("a"), assignment.fraction("b"), assignment.fraction("c")) == (0.0, 1.0, 0.0)
     assert {assignment.policy_of(user_id) for user_id in USERS[:100]} == {"b"}
+
+
+@pytest.mark.parametrize("mixed", [0, 1, 2**63, 2**64 - 1])
+def test_a_user_of_any_hash_has_a_policy(monkeypatch: pytest.MonkeyPatch, mixed: int) -> None:
+    monkeypatch.setattr(assignment_module, "_mix64", lambda _word: mixed)
+    assert Assignment({"a": 1, "b": 2}).policy_of("ann") in {"a", "b"}

@@ -116,6 +116,18 @@ async def test_erased_user_is_not_reranked(worker: InMemoryWorker) -> None:
     assert worker.published(user_key("u5")) is None
 
 
+async def test_an_erased_user_waits_for_no_reranking(worker: InMemoryWorker) -> None:
+    users = click_users(worker, 12)
+    async with worker.running_flush_loop():
+        await worker.flush_loop.wait_until_idle()
+        [*_, user] = sorted(degraded_users(worker, users))
+        n_waiting = worker.count("degraded_users")
+        assert n_waiting > 0
+        worker.accept(worker.erasure(user))
+        await worker.flush_loop.wait_until_idle()
+        assert worker.count("degraded_users") == n_waiting - 1
+
+
 async def test_consecutive_bursts_do_not_postpone_reranking(worker: InMemoryWorker) -> None:
     users = click_users(worker, 12)
     async with worker.running_flush_loop():

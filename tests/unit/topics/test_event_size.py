@@ -8,7 +8,17 @@ import pytest
 from tests.support.largest_events import CHARACTERS, encoded, largest_erasure, largest_events
 from topics.catalog import DEAD_LETTERS, INTERACTIONS, MAX_MESSAGE_BYTES, SHOP_TOPICS, TopicSpec, topic_of
 from topics.event_size import largest_record_bytes
-from topics.events import EVENT_STRUCTS, MAX_ID_BYTES, Erasure, Event, Purchase, Search
+from topics.events import (
+    EVENT_STRUCTS,
+    MAX_ID_BYTES,
+    Click,
+    Erasure,
+    Event,
+    Feedback,
+    Impression,
+    Purchase,
+    Search,
+)
 from topics.topic_checks import Problem, ProblemKind, TopicState, problems
 
 KAFKAS_DEFAULT = "1048588"
@@ -30,13 +40,60 @@ def test_no_event_of_the_contract_is_larger_than_its_bound(event_type: type[Even
     assert MAX_ID_BYTES + largest <= largest_record_bytes(event_type) <= MAX_MESSAGE_BYTES
 
 
-def test_the_bounds_are_those_of_the_largest_encoding() -> None:
-    """By hand: an erasure has three ids more than the event id, a time and a context."""
-    an_id, a_time = 2 + 6 * 256, 40
-    names = ("event_id", "user_id", "session_id", "channel", "context", "ts")
-    context = 2 + 64 * (2 + 12 * 64 + 2 + 12 * 1_024 + 2)
-    fields = 2 + sum(len(name) + 4 for name in names) + 4 * an_id + a_time + context
-    assert largest_record_bytes(Erasure) == 1_024 + 256 + fields
+AN_ID, A_TIME, A_NUMBER, A_TEXT = 2 + 6 * 256, 40, 24, 2 + 12 * 4_096
+CONTEXT = 2 + 64 * (2 + 12 * 64 + 2 + 12 * 1_024 + 2)
+IDS, NUMBERS = 2 + 1_000 * (AN_ID + 1), 2 + 1_000 * (A_NUMBER + 1)
+USER_EVENT = {
+    "event_id": AN_ID,
+    "user_id": AN_ID,
+    "session_id": AN_ID,
+    "channel": AN_ID,
+    "context": CONTEXT,
+    "ts": A_TIME,
+}
+LINE = {"item_id": AN_ID, "quantity": A_NUMBER, "price": A_NUMBER}
+
+
+def struct_bytes(fields: dict[str, int]) -> int:
+    return 2 + sum(len(name) + 4 + size for name, size in fields.items())
+
+
+@pytest.mark.parametrize(
+    ("event_type", "fields"),
+    [
+        (Erasure, {}),
+        (Impression, {"list_id": AN_ID, "surface": AN_ID, "items": IDS}),
+        (Feedback, {"item_id": AN_ID, "list_id": AN_ID, "kind": len('"dislike"')}),
+        (
+            Click,
+            {
+                "item_id": AN_ID,
+                "list_id": AN_ID,
+                "action": len('"wishlist"'),
+                "position": A_NUMBER,
+                "query": A_TEXT,
+            },
+        ),
+        (Search, {"query": A_TEXT, "results": IDS, "prices": NUMBERS, "filters": CONTEXT}),
+        (
+            Purchase,
+            {
+                "order_id": AN_ID,
+                "items": 2 + 1_000 * (struct_bytes(LINE) + 1),
+                "currency": 2 + 8 * 12,
+                "list_id": AN_ID,
+                "query": A_TEXT,
+                "shown": IDS,
+                "shown_prices": NUMBERS,
+            },
+        ),
+    ],
+)
+def test_the_bounds_are_those_of_the_largest_encoding(
+    event_type: type[Event], fields: dict[str, int]
+) -> None:
+    """By hand: ids of escaped bytes, texts of pairs of escapes, commas and quotation marks."""
+    assert largest_record_bytes(event_type) == 1_024 + 256 + struct_bytes(USER_EVENT | fields)
 
 
 def test_an_event_of_another_kind_of_field_has_no_bound() -> None:
