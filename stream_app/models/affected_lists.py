@@ -12,7 +12,7 @@ def affected_segments(models: ModelSet, interaction: Interaction) -> set[str]:
     return {
         name
         for line in interaction.lines
-        for name in models.with_categories(interaction.segments, models.index.find(line.item_id))
+        for name in models.index.with_categories(interaction.segments, models.index.find(line.item_id))
     }
 
 

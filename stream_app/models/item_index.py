@@ -134,6 +134,13 @@ class ItemIndex(IdIndex):
         labels = self._labels.get(item)
         return labels.categories if labels else ()
 
+    def with_categories(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
+        """Add the categories of an item to segments, as ``category:name``."""
+        categories = self.categories(item)
+        if not categories:
+            return segments
+        return segments + tuple(f"category:{name}" for name in categories)
+
     def brand(self, item: int) -> str:
         """Brand of an item, or the empty string."""
         labels = self._labels.get(item)

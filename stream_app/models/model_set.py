@@ -10,6 +10,7 @@ from stream_app.models import registry
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, Observation
 from stream_app.models.decay_clock import DecayClock
 from stream_app.models.digest import digest
+from stream_app.models.fold_progress import FoldProgress
 from stream_app.models.id_entrance import CONTEXT_LENGTH
 from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
@@ -22,7 +23,7 @@ from stream_app.models.repeated_choices import MAX_CHOICES, ChoiceGroup
 from stream_app.models.search import SearchModel
 from stream_app.models.session_tracker import SessionTracker
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Reward, RewardKind, Source
+from topics.records import Interaction, Kind, Reward, RewardKind
 
 L = TypeVar("L")
 
@@ -30,8 +31,8 @@ OVERLOAD_SAMPLE: Final = 4
 """Under overload, models that learn a sample learn one interaction in this many."""
 
 
-class ModelSet(Restorable):
-    """Everything a replica learns, folded from interactions.
+class ModelSet(FoldProgress, Restorable):
+    """Everything a replica learns, folded from interactions; with how far it was folded.
 
     Parameters
     ----------
@@ -61,16 +62,8 @@ class ModelSet(Restorable):
     learners
         Other components that learn from the same fold, in the order in which they learn; names are unique. Append
         to it before anything is learned or restored.
-    version
-        Interactions folded.
-    newest
-        Newest event time folded, seconds since the epoch; 0 before the first.
     decay_clocks
         The time by which counts lose weight: of ``interactions`` by event time, of ``rewards`` by the broker's.
-    watermarks
-        Highest offset folded, by source topic and partition.
-    reward_watermarks
-        Highest offset and line of the rewards folded, by source topic and partition.
     is_index_fixed
         Whether items that the index does not know are skipped, so that the integers of all items stay.
     is_overloaded
@@ -85,7 +78,7 @@ class ModelSet(Restorable):
 
     Examples
     --------
-    >>> from topics.records import Line
+    >>> from topics.records import Line, Source
     >>> models = ModelSet(["item_to_item"])
     >>> views = [("ann", "shoe"), ("ann", "sock"), ("bob", "shoe")]
     >>> for offset, (user, item) in enumerate(views):
@@ -116,6 +109,7 @@ class ModelSet(Restorable):
         seed: int = 7,
         overrides: registry.Overrides | None = None,
     ) -> None:
+        super().__init__()
         self._parameters = {
             "names": list(names),
             "max_items": max_items,
@@ -138,10 +132,6 @@ class ModelSet(Restorable):
         self._novelty_models = [model for model in self.models if model.weighs_novelty]
         self.decay_clocks = {"interactions": self.index.decay_clock, "rewards": DecayClock()}
         self.learners: list[Learner] = []
-        self.version = 0
-        self.newest = 0.0
-        self.watermarks: dict[tuple[Source, int], int] = {}
-        self.reward_watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
         self.is_index_fixed = False
         self.is_overloaded = False
         self.n_unlearned = 0
@@ -154,13 +144,9 @@ class ModelSet(Restorable):
         bool
             False if the offset is at or below the watermark of the source partition; nothing has changed then.
         """
-        source_partition = (interaction.source, interaction.partition)
-        if interaction.offset <= self.watermarks.get(source_partition, -1):
+        if not self.advance(interaction):
             return False
-        self.watermarks[source_partition] = interaction.offset
-        self.version += 1
         kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
-        self.newest = max(self.newest, ts)
         if kind is Kind.ERASE:
             self.forget_user(user)
             return True
@@ -191,10 +177,8 @@ class ModelSet(Restorable):
         bool
             False if the offset is at or below the watermark of the source partition; nothing has changed then.
         """
-        source_partition, line = (reward.source, reward.partition), (reward.offset, reward.line)
-        if line <= self.reward_watermarks.get(source_partition, (-1, -1)):
+        if not self.advance_rewards(reward):
             return False
-        self.reward_watermarks[source_partition] = line
         for learner in self.learners:
             if learns_rewards(learner):
                 if reward.kind is RewardKind.ERASURE:
@@ -224,7 +208,7 @@ class ModelSet(Restorable):
                 tracked = self.tracker.track_session(user, ts)
             else:
                 tracked = self.tracker.observe(user, item, ts, stream, KIND_HEADS[kind])
-            segments = self.with_categories(interaction.segments, item)
+            segments = self.index.with_categories(interaction.segments, item)
             novelty, n_before = self.tracker.count_choice(user, item, ts, weight, group)
             observation = Observation(user, item, ts, kind, weight, segments, *tracked, query, novelty)
             self.index.update_first_seen(item, ts)
@@ -370,17 +354,8 @@ class ModelSet(Restorable):
 
     def _get_state(self) -> State:
         return {
-            "version": self.version,
-            "newest": self.newest,
+            **self.progress_state(),
             "decay": {name: clock.state() for name, clock in self.decay_clocks.items()},
-            "watermarks": [
-                [int(source), partition, offset]
-                for (source, partition), offset in sorted(self.watermarks.items())
-            ],
-            "reward_watermarks": [
-                [int(source), partition, offset, line]
-                for (source, partition), (offset, line) in sorted(self.reward_watermarks.items())
-            ],
             "index": self.index.state(),
             "tracker": self.tracker.state(),
             "outliers": self.outliers.state(),
@@ -404,17 +379,9 @@ class ModelSet(Restorable):
 
     def restore_progress(self, state: Mapping[str, Any]) -> None:
         """Load the counters, watermarks and clocks of the result of `state`."""
-        self.version = int(state["version"])
-        self.newest = float(state["newest"])
+        super().restore_progress(state)
         for name, clock_state in state["decay"].items():
             self.decay_clocks[name].restore(clock_state)
-        self.watermarks = {
-            (Source(source), int(partition)): int(offset) for source, partition, offset in state["watermarks"]
-        }
-        self.reward_watermarks = {
-            (Source(source), int(partition)): (int(offset), int(line))
-            for source, partition, offset, line in state["reward_watermarks"]
-        }
 
     def memory(self) -> dict[str, int]:
         """Bytes held by each part, to within a few percent."""
@@ -426,13 +393,6 @@ class ModelSet(Restorable):
     def digest(self) -> str:
         """Hash of the sums at the newest event time, see `stream_app.models.digest`."""
         return digest(self.models, self.index.hashes, self.newest)
-
-    def with_categories(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
-        """Add the categories of an item to segments, as ``category:name``."""
-        categories = self.index.categories(item)
-        if not categories:
-            return segments
-        return segments + tuple(f"category:{name}" for name in categories)
 
     def _forget_items(self, items: Items) -> None:
         self.tracker.forget_items(items)
