@@ -19,7 +19,6 @@ from stream_app.ranking.kernels.results_memory import (
     PAGE_LENGTH,
     InteractionColumn,
     ItemColumn,
-    PageColumn,
     SearchAction,
     UserColumn,
     count_list,
@@ -27,7 +26,14 @@ from stream_app.ranking.kernels.results_memory import (
     record_list,
 )
 from stream_app.ranking.search.displayed_results import distinct_items, known_prices
-from stream_app.ranking.search.results_arrays import empty_memory, grow_memory
+from stream_app.ranking.search.results_arrays import (
+    drop_items,
+    drop_users,
+    empty_memory,
+    grow_memory,
+    memory_state,
+    restore_memory,
+)
 from stream_app.ranking.search.results_factorization import build_ranker
 from stream_app.ranking.search.typed_ids import TypedIds
 from topics.records import Interaction, Kind
@@ -334,47 +340,23 @@ class ResultsRanker(Restorable):
         """Do nothing: the items have an index of their own, with items that were only displayed."""
 
     def _drop_users(self, numbers: Items) -> None:
-        rows = numbers + 1
-        of_users: tuple[NDArray[Any], ...] = self._memory[:6]
-        for part in of_users:
-            part[rows] = 0
+        drop_users(self._memory, numbers + 1)
 
     def _drop_items(self, numbers: Items) -> None:
-        memory = self._memory
-        dropped = np.zeros(len(memory.items), np.bool_)
-        dropped[numbers + 1] = True
         self._typed_ids.drop((numbers + 1).tolist())
-        memory.items[dropped] = 0
-        memory.interactions[dropped[memory.interactions[:, :, InteractionColumn.ITEM]]] = 0
-        displayed_rows = memory.pages[:, :, PageColumn.FIRST_ITEM :]
-        displayed_rows[dropped[displayed_rows]] = 0
-        found_items = memory.found_items[:, 1:]
-        found_items[dropped[found_items]] = 0
-        last = memory.users[:, UserColumn.LAST_ITEM]
-        last[dropped[last.astype(np.int64)]] = 0
+        drop_items(self._memory, numbers + 1)
 
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
         return self.name, self._parameters
 
     def _get_state(self) -> State:
-        users, items = self._users.size + 1, self._items.size + 1
-        memory = self._memory
         return {
             "ranker": self.ranker.state(),
             "active": self._active,
             "users": self._users.state(),
             "items": self._items.state(),
             "typed_ids": self._typed_ids.state(),
-            "memory": {
-                "users": memory.users[:users].copy(),
-                "interactions": memory.interactions[:users].copy(),
-                "times": memory.times[:users].copy(),
-                "pages": memory.pages[:users].copy(),
-                "found_items": memory.found_items[:users].copy(),
-                "found_prices": memory.found_prices[:users].copy(),
-                "items": memory.items[:items].copy(),
-                "rank_counts": memory.rank_counts.copy(),
-            },
+            "memory": memory_state(self._memory, self._users.size + 1, self._items.size + 1),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
@@ -383,9 +365,7 @@ class ResultsRanker(Restorable):
         self._users.restore(state["users"])
         self._items.restore(state["items"])
         self._grow(self._users.size + 1, self._items.size + 1)
-        for name, part in self._memory._asdict().items():
-            saved = state["memory"][name]
-            part[: len(saved)] = saved
+        restore_memory(self._memory, state["memory"])
         self._typed_ids.restore(state["typed_ids"], self._possibly_typed())
 
     def _possibly_typed(self) -> list[int]:
