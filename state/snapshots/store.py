@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from state.snapshots.encoding import (
     HEAD_BYTES,
@@ -33,6 +33,7 @@ from state.snapshots.files import (
     StoredFile,
     StoreUnavailableError,
 )
+from state.snapshots.model_store import Snapshot, SnapshotEntry
 from state.snapshots.names import DAMAGED_SUFFIX, KEPT_SUFFIX, SUFFIX, SnapshotName
 
 _LOG: Final = logging.getLogger(__name__)
@@ -42,45 +43,6 @@ MAX_OTHER_CONFIGURATIONS: Final = 3
 _MAX_SET_ASIDE: Final = 2
 _MAX_WRITE_SECONDS: Final = 3_600.0
 _ATTEMPTS: Final = 5
-
-
-class Snapshot(NamedTuple):
-    """A decoded snapshot."""
-
-    name: str
-    state: dict[str, Any]
-    info: SnapshotInfo = SnapshotInfo()
-
-
-class SnapshotEntry(NamedTuple):
-    """A snapshot in a list."""
-
-    name: str
-    size: int  # bytes
-    modified: float  # when it was written, seconds since the epoch; 0 if unknown
-    info: SnapshotInfo | None  # None if it cannot be read
-    error: str = ""  # why it cannot be read
-
-    @property
-    def time(self) -> float:
-        """When the models were copied, else when the file was written; seconds since the epoch."""
-        return (self.info.created if self.info is not None else 0.0) or self.modified
-
-
-class ModelStore(Protocol):
-    """Stores snapshots."""
-
-    def save(self, state: Mapping[str, Any], fingerprint: str = "", *, new_series: bool = False) -> str:
-        """Write a snapshot, remove old ones beyond the limits, and return the name."""
-
-    def newest(self, fingerprint: str | None = None) -> Snapshot | None:
-        """The newest valid snapshot, of one configuration or of all."""
-
-    def keep(self, name: str) -> str | None:
-        """Copy a snapshot to a name that rotation never deletes; None if there is such a copy."""
-
-    def remove_older_than(self, ts: float) -> list[str]:
-        """Remove what was learned before a time, except for the newest snapshot, and return the names."""
 
 
 class SnapshotStore:

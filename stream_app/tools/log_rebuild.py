@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 from aiokafka.structs import TopicPartition
 
 from state.snapshots.encoding import SnapshotError
-from state.snapshots.store import Snapshot, SnapshotStore
+from state.snapshots.model_store import Snapshot
+from state.snapshots.store import SnapshotStore
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.decay_record import DecayRecord

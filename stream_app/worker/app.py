@@ -13,7 +13,7 @@ from typing import Any, Final
 import faust
 from aiokafka.errors import ProducerFenced
 
-from state.snapshots.store import ModelStore
+from state.snapshots.model_store import ModelStore
 from state.user_rows import DamagedStoreError
 from state.user_table import FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer

@@ -13,7 +13,7 @@ from state.checkpoint_store import CheckpointStore
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.snapshots.files import StoreUnavailableError
-from state.snapshots.store import ModelStore
+from state.snapshots.model_store import ModelStore
 from state.user_rows import UserRowStore
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from state.snapshots.store import ModelStore, Snapshot
+from state.snapshots.model_store import ModelStore, Snapshot
 from stream_app.models.model_parts import RestoredModels, fingerprint, restore_parts
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.relearning import Positions, Relearning

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from state.snapshots.store import ModelStore
+from state.snapshots.model_store import ModelStore
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics

@@ -13,7 +13,7 @@ from state.dedup import RecordId
 from state.fold import fold
 from state.row import RowFormatError, decode_row, encode_row
 from state.snapshots.encoding import SnapshotError, decode_snapshot, encode_snapshot
-from state.snapshots.store import Snapshot
+from state.snapshots.model_store import Snapshot
 from stream_app.client.fallback_chain import decode_list_or_none, first_usable_list
 from stream_app.client.redis_contract import is_erased
 from stream_app.client.search_order import PendingSearch

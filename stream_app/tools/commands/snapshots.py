@@ -11,8 +11,9 @@ from rich.table import Table
 
 from state.snapshots.encoding import SnapshotError
 from state.snapshots.files import StoreUnavailableError
+from state.snapshots.model_store import SnapshotEntry
 from state.snapshots.names import DAMAGED_SUFFIX, KEPT_SUFFIX
-from state.snapshots.store import SnapshotEntry, SnapshotStore
+from state.snapshots.store import SnapshotStore
 from stream_app.errors import UserError
 from stream_app.models.model_parts import fingerprint
 from stream_app.ranking.assembly import make_models

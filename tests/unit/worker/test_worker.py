@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from state.snapshots.files import FolderFiles, StoreUnavailableError
-from state.snapshots.store import Snapshot, SnapshotStore
+from state.snapshots.model_store import Snapshot
+from state.snapshots.store import SnapshotStore
 from stream_app.errors import UserError
 from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
