@@ -2,14 +2,20 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from stream_app.settings import shared_data_dir
 from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from stream_app.tools.embedded import EmbeddedRedis
 
 with warnings.catch_warnings():
     # On import, kafka-python reads its schemas with a function that is deprecated in Python 3.11 and 3.12.
@@ -85,3 +91,23 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no event logs in {folder}: set HEADRACE_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> "Iterator[EmbeddedRedis]":
+    """A Redis of the test module alone, which its tests may stop."""
+    from stream_app.tools.embedded import EmbeddedRedis
+
+    with EmbeddedRedis() as running:
+        yield running
+
+
+@pytest.fixture
+def redis(redis_server: "EmbeddedRedis") -> "Iterator[Redis]":
+    """A connection to the Redis of the module, which runs and is empty."""
+    from redis import Redis
+
+    redis_server.start()
+    with Redis.from_url(redis_server.address, decode_responses=True) as connection:
+        connection.flushall()
+        yield connection

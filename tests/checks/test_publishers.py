@@ -1,6 +1,6 @@
 """Every publisher passes every check; tests of Redis alone follow."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -63,17 +63,11 @@ async def memory() -> AsyncIterator[PublisherUnderTest]:
     yield MemoryStore()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis() as running:
-        yield running
-
-
 @pytest.fixture(params=["memory", "redis"])
 def open_publisher(request: pytest.FixtureRequest) -> OpenPublisher:
     if request.param == "memory":
         return memory
-    running: EmbeddedRedis = request.getfixturevalue("server")
+    running: EmbeddedRedis = request.getfixturevalue("redis_server")
 
     @asynccontextmanager
     async def redis() -> AsyncIterator[PublisherUnderTest]:
@@ -97,10 +91,10 @@ async def test_publisher(
         await check(store)
 
 
-async def test_every_write_renews_the_time_to_live(server: EmbeddedRedis) -> None:
-    server.start()
-    publisher = RedisPublisher(server.address, ttl=3600.5)
-    with Redis.from_url(server.address) as connection:
+async def test_every_write_renews_the_time_to_live(redis_server: EmbeddedRedis) -> None:
+    redis_server.start()
+    publisher = RedisPublisher(redis_server.address, ttl=3600.5)
+    with Redis.from_url(redis_server.address) as connection:
         connection.flushdb()
         await publisher.publish([Document("a", b"1"), Document("b", b"2")])
         connection.persist("a")
@@ -113,11 +107,11 @@ async def test_every_write_renews_the_time_to_live(server: EmbeddedRedis) -> Non
     await publisher.close()
 
 
-async def test_a_flush_is_one_round_trip_without_a_transaction(server: EmbeddedRedis) -> None:
-    server.start()
-    publisher = RedisPublisher(server.address, ttl=60.0)
+async def test_a_flush_is_one_round_trip_without_a_transaction(redis_server: EmbeddedRedis) -> None:
+    redis_server.start()
+    publisher = RedisPublisher(redis_server.address, ttl=60.0)
     await publisher.publish([Document("warm", b"")])
-    with Redis.from_url(server.address) as connection:
+    with Redis.from_url(redis_server.address) as connection:
         connection.config_resetstat()
         await publisher.publish([Document(f"k{number}", b"v") for number in range(100)])
         statistics = connection.info("commandstats")
@@ -131,10 +125,10 @@ async def test_a_flush_is_one_round_trip_without_a_transaction(server: EmbeddedR
     await publisher.close()
 
 
-async def test_redis_refusing_writes_counts_as_unavailable(server: EmbeddedRedis) -> None:
-    server.start()
-    publisher = RedisPublisher(server.address, ttl=60.0)
-    with Redis.from_url(server.address) as connection:
+async def test_redis_refusing_writes_counts_as_unavailable(redis_server: EmbeddedRedis) -> None:
+    redis_server.start()
+    publisher = RedisPublisher(redis_server.address, ttl=60.0)
+    with Redis.from_url(redis_server.address) as connection:
         connection.config_set("maxmemory", "1")
         try:
             with pytest.raises(PublisherUnavailableError, match="maxmemory"):

@@ -1,11 +1,10 @@
 """The Redis publisher as the owner of partitions: former owners change nothing, and lost counters heal."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import msgspec
 import pytest
-from redis import Redis
 
 from stream_app.publishing.publisher import Document, OwnedKey, PublisherUnavailableError
 from stream_app.publishing.redis_publisher import RedisPublisher, token_key
@@ -74,27 +73,13 @@ class Owner:
         raise AssertionError("refused three times")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis() as running:
-        yield running
-
-
 @pytest.fixture
-def redis(server: EmbeddedRedis) -> Iterator[Any]:
-    server.start()
-    with Redis.from_url(server.address, decode_responses=True) as connection:
-        connection.flushall()
-        yield connection
-
-
-@pytest.fixture
-async def make_owner(server: EmbeddedRedis, redis: Any) -> AsyncIterator[Callable[..., Owner]]:
+async def make_owner(redis_server: EmbeddedRedis, redis: Any) -> AsyncIterator[Callable[..., Owner]]:
     assert redis.ping()
     owners: list[Owner] = []
 
     def make(*partitions: int) -> Owner:
-        owners.append(Owner(server.address, FakeOwnership(partitions or (PARTITION,))))
+        owners.append(Owner(redis_server.address, FakeOwnership(partitions or (PARTITION,))))
         return owners[-1]
 
     yield make

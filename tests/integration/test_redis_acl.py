@@ -33,15 +33,9 @@ PROBED: Final = tuple(
 """A worker starts without the others."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis() as running:
-        yield running
-
-
 @pytest.fixture
-def redis(server: EmbeddedRedis) -> Iterator[Any]:
-    with Redis(port=server.port, db=DATABASE, decode_responses=True) as connection:
+def redis(redis_server: EmbeddedRedis) -> Iterator[Any]:
+    with Redis(port=redis_server.port, db=DATABASE, decode_responses=True) as connection:
         connection.flushall()
         yield connection
 
@@ -50,21 +44,21 @@ def grant(redis: Any, *rights: str) -> None:
     redis.execute_command("ACL", "SETUSER", USER, "reset", *rights)
 
 
-def address_of(server: EmbeddedRedis) -> str:
-    return f"redis://{USER}:secret@127.0.0.1:{server.port}/{DATABASE}"
+def address_of(redis_server: EmbeddedRedis) -> str:
+    return f"redis://{USER}:secret@127.0.0.1:{redis_server.port}/{DATABASE}"
 
 
 @asynccontextmanager
-async def open_owner(server: EmbeddedRedis) -> AsyncIterator[Owner]:
-    owner = Owner(address_of(server))
+async def open_owner(redis_server: EmbeddedRedis) -> AsyncIterator[Owner]:
+    owner = Owner(address_of(redis_server))
     yield owner
     await owner.sentinel.close()
     await owner.publisher.close()
 
 
-async def test_the_listed_rights_are_enough(server: EmbeddedRedis, redis: Any) -> None:
+async def test_the_listed_rights_are_enough(redis_server: EmbeddedRedis, redis: Any) -> None:
     grant(redis, *RIGHTS)
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         publisher, sentinel = owner.publisher, owner.sentinel
         epoch, _ = await sentinel.check()
         await owner.publish(user_key("ann"))
@@ -78,30 +72,30 @@ async def test_the_listed_rights_are_enough(server: EmbeddedRedis, redis: Any) -
         assert sorted(found) == ["ann", "bob"]
         assert [query async for portion in sentinel.queries() for query in portion] == ["shoes"]
         await sentinel.with_lists(["ann", "bob"])
-    request = RepublicationRequest(address_of(server))
+    request = RepublicationRequest(address_of(redis_server))
     assert request.begin().is_current
     request.close()
-    with Client(address_of(server), timeout=2.0) as client:
+    with Client(address_of(redis_server), timeout=2.0) as client:
         assert client.read("ann") is None
     before = redis.keys()
-    assert inspect_redis(address_of(server)).write_error == ""
+    assert inspect_redis(address_of(redis_server)).write_error == ""
     assert sorted(redis.keys()) == sorted(before)
 
 
 @pytest.mark.parametrize("right", [*PROBED, "~recs:*", "~headrace:*"])
-def test_doctor_names_each_right_that_is_missing(server: EmbeddedRedis, redis: Any, right: str) -> None:
+def test_doctor_names_each_right_that_is_missing(redis_server: EmbeddedRedis, redis: Any, right: str) -> None:
     grant(redis, *(each for each in RIGHTS if each != right))
-    error = inspect_redis(address_of(server)).write_error
+    error = inspect_redis(address_of(redis_server)).write_error
     assert "docs/redis.md" in error
     if right[0] == "+":
         assert right[1:].partition("|")[0] in error
 
 
 async def test_a_refused_scan_is_reported_once(
-    server: EmbeddedRedis, redis: Any, caplog: pytest.LogCaptureFixture
+    redis_server: EmbeddedRedis, redis: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     grant(redis, *(each for each in RIGHTS if each != "+scan"))
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 await owner.sentinel.check()
@@ -112,8 +106,8 @@ async def test_a_refused_scan_is_reported_once(
     assert "'scan'" in line
 
 
-async def test_a_right_that_a_script_lacks_is_named(server: EmbeddedRedis, redis: Any) -> None:
+async def test_a_right_that_a_script_lacks_is_named(redis_server: EmbeddedRedis, redis: Any) -> None:
     grant(redis, *(each for each in RIGHTS if each != "+getrange"))
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         with pytest.raises(PublisherUnavailableError, match=r"docs/redis\.md"):
             await owner.publish(user_key("ann"))

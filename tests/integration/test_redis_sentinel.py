@@ -1,6 +1,6 @@
 """The sentinel of Redis notices that lists are lost; the publisher says why Redis refuses."""
 
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -52,35 +52,21 @@ class Owner:
         await self.publisher.publish([Document(key, b'{"items":[]}', 0)])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis() as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: EmbeddedRedis) -> "Iterator[Redis]":
-    server.start()
-    with Redis.from_url(server.address, decode_responses=True) as connection:
-        connection.flushall()
-        yield connection
-
-
 def configure(redis: "Redis", command: str) -> None:
     execute: Any = redis.execute_command
     execute(*command.split())
 
 
 @asynccontextmanager
-async def open_owner(server: EmbeddedRedis) -> AsyncIterator[Owner]:
-    owner = Owner(server.address)
+async def open_owner(redis_server: EmbeddedRedis) -> AsyncIterator[Owner]:
+    owner = Owner(redis_server.address)
     yield owner
     await owner.sentinel.close()
     await owner.publisher.close()
 
 
-async def test_an_epoch_lasts_until_redis_is_emptied(server: EmbeddedRedis, redis: "Redis") -> None:
-    async with open_owner(server) as first, open_owner(server) as second:
+async def test_an_epoch_lasts_until_redis_is_emptied(redis_server: EmbeddedRedis, redis: "Redis") -> None:
+    async with open_owner(redis_server) as first, open_owner(redis_server) as second:
         epoch, complete = await first.sentinel.check()
         assert not complete
         await first.sentinel.report_remaining({0, 1}, 17)
@@ -98,9 +84,9 @@ async def test_an_epoch_lasts_until_redis_is_emptied(server: EmbeddedRedis, redi
 
 
 @pytest.mark.usefixtures("redis")
-async def test_earlier_data_begin_a_new_epoch(server: EmbeddedRedis) -> None:
-    with Redis.from_url(server.address) as raw:
-        async with open_owner(server) as first, open_owner(server) as second:
+async def test_earlier_data_begin_a_new_epoch(redis_server: EmbeddedRedis) -> None:
+    with Redis.from_url(redis_server.address) as raw:
+        async with open_owner(redis_server) as first, open_owner(redis_server) as second:
             epoch, _ = await first.sentinel.check()
             await first.sentinel.mark_complete({0}, epoch)
             dump = raw.dump(SENTINEL_KEY)
@@ -115,8 +101,10 @@ async def test_earlier_data_begin_a_new_epoch(server: EmbeddedRedis) -> None:
             assert (await second.sentinel.check()).epoch == new_epoch
 
 
-async def test_a_later_owner_draws_a_larger_token_after_a_loss(server: EmbeddedRedis, redis: "Redis") -> None:
-    async with open_owner(server) as first, open_owner(server) as second:
+async def test_a_later_owner_draws_a_larger_token_after_a_loss(
+    redis_server: EmbeddedRedis, redis: "Redis"
+) -> None:
+    async with open_owner(redis_server) as first, open_owner(redis_server) as second:
         redis.set(token_key(0), 41)
         await first.sentinel.check()
         await first.publish("recs:user:{a}")
@@ -127,10 +115,12 @@ async def test_a_later_owner_draws_a_larger_token_after_a_loss(server: EmbeddedR
             await first.publish("recs:user:{b}")
 
 
-async def test_the_script_is_loaded_again_after_a_restart(server: EmbeddedRedis, redis: "Redis") -> None:
-    async with open_owner(server) as owner:
+async def test_the_script_is_loaded_again_after_a_restart(
+    redis_server: EmbeddedRedis, redis: "Redis"
+) -> None:
+    async with open_owner(redis_server) as owner:
         await owner.publish("recs:user:{a}")
-        server.restart()
+        redis_server.restart()
         with pytest.raises(PublisherUnavailableError):
             # The connection was lost.
             await owner.publish("recs:user:{a}")
@@ -149,9 +139,9 @@ async def test_the_script_is_loaded_again_after_a_restart(server: EmbeddedRedis,
     ],
 )
 async def test_a_refusal_is_explained_without_the_document(
-    server: EmbeddedRedis, redis: "Redis", begin: str, end: str, message: str
+    redis_server: EmbeddedRedis, redis: "Redis", begin: str, end: str, message: str
 ) -> None:
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         await owner.publish("recs:user:{a}")
         configure(redis, begin)
         try:
@@ -167,8 +157,8 @@ async def test_a_refusal_is_explained_without_the_document(
         assert redis.exists("recs:user:{b}")
 
 
-async def test_an_expired_lease_is_no_outage(server: EmbeddedRedis, redis: "Redis") -> None:
-    async with open_owner(server) as owner:
+async def test_an_expired_lease_is_no_outage(redis_server: EmbeddedRedis, redis: "Redis") -> None:
+    async with open_owner(redis_server) as owner:
         await owner.publish("recs:user:{a}")
         owner.ownership.lease = False
         with pytest.raises(OwnershipUnconfirmedError, match="the lease on the partitions expired"):
@@ -177,7 +167,7 @@ async def test_an_expired_lease_is_no_outage(server: EmbeddedRedis, redis: "Redi
 
 
 def test_republish_without_a_worker_or_redis_says_what_to_do(
-    server: EmbeddedRedis, redis: "Redis", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    redis_server: EmbeddedRedis, redis: "Redis", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from typer.testing import CliRunner
 
@@ -185,22 +175,22 @@ def test_republish_without_a_worker_or_redis_says_what_to_do(
     from stream_app.errors import UserError
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HEADRACE_REDIS", server.address)
+    monkeypatch.setenv("HEADRACE_REDIS", redis_server.address)
     done = CliRunner().invoke(build_cli(), ["republish", "--timeout", "1"])
     assert isinstance(done.exception, UserError)
     assert "No worker has answered for 1 s" in str(done.exception)
     assert redis.hget(SENTINEL_KEY, "epoch")
     assert CliRunner().invoke(build_cli(), ["republish", "--no-wait"]).exit_code == 0
-    server.kill()
+    redis_server.kill()
     done = CliRunner().invoke(build_cli(), ["republish"])
     assert isinstance(done.exception, UserError)
     assert "did not take the request" in str(done.exception)
 
 
-async def test_users_with_lists_are_found_by_their_keys(server: EmbeddedRedis, redis: "Redis") -> None:
+async def test_users_with_lists_are_found_by_their_keys(redis_server: EmbeddedRedis, redis: "Redis") -> None:
     users = ["ann", "a{b} c", "ünï:code%", "recs:user:{x}", "\u202e🙂"]
     redis.set(item_key("an item"), "{}")
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         for user in users:
             await owner.publisher.publish([Document(user_key(user), b'{"list_id":"l","items":[]}', 0)])
         await owner.publisher.publish([Document(search_key("searched"), b'{"list_id":"l","items":[]}', 0)])
@@ -213,7 +203,7 @@ async def test_users_with_lists_are_found_by_their_keys(server: EmbeddedRedis, r
 
 
 async def test_keys_and_values_of_another_program_are_left_alone(
-    server: EmbeddedRedis, redis: "Redis"
+    redis_server: EmbeddedRedis, redis: "Redis"
 ) -> None:
     others = [
         b"recs:user:{\xff}",
@@ -225,7 +215,7 @@ async def test_keys_and_values_of_another_program_are_left_alone(
     for key in others:
         redis.set(key, b"\xff")
     redis.set(user_key("ann"), b"\xff")
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         await owner.publisher.publish([Document(query_key("shoes"), b'{"list_id":"l","items":[]}', None)])
         assert [user async for portion in owner.sentinel.user_ids() for user in portion] == ["ann"]
         assert [query async for portion in owner.sentinel.queries() for query in portion] == ["shoes"]
@@ -233,9 +223,9 @@ async def test_keys_and_values_of_another_program_are_left_alone(
 
 
 @pytest.mark.usefixtures("redis")
-async def test_the_queries_with_a_list_are_found_by_their_text(server: EmbeddedRedis) -> None:
+async def test_the_queries_with_a_list_are_found_by_their_text(redis_server: EmbeddedRedis) -> None:
     queries = ["red shoes", "{}*?[a]", "größe 43", "any", "100 %"]
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         await owner.publisher.publish(
             [Document(query_key(each), b'{"list_id":"l","items":[]}', None) for each in queries]
         )
@@ -247,7 +237,7 @@ async def test_the_queries_with_a_list_are_found_by_their_text(server: EmbeddedR
 @pytest.mark.parametrize("of", ["sentinel", "publisher"])
 @pytest.mark.parametrize("loss", ["closed", "restarted"])
 async def test_each_new_connection_has_the_newest_writes_repeated(
-    server: EmbeddedRedis, redis: "Redis", loss: str, of: str
+    redis_server: EmbeddedRedis, redis: "Redis", loss: str, of: str
 ) -> None:
     n_calls = 0
 
@@ -255,7 +245,7 @@ async def test_each_new_connection_has_the_newest_writes_repeated(
         nonlocal n_calls
         n_calls += 1
 
-    async with open_owner(server) as owner:
+    async with open_owner(redis_server) as owner:
         owner.publisher.on_reconnect = count
 
         async def use() -> None:
@@ -268,7 +258,7 @@ async def test_each_new_connection_has_the_newest_writes_repeated(
             # The client connects anew in silence.
             configure(redis, "CLIENT KILL TYPE normal SKIPME yes")
         else:
-            server.restart()
+            redis_server.restart()
         for attempt in range(3):
             try:
                 await use()

@@ -24,13 +24,7 @@ PATIENT = 60.0
 """Seconds of a read on a busy machine."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis() as running:
-        yield running
-
-
-def put(server: EmbeddedRedis, key: str, *items: str, query: str | None = None) -> None:
+def put(redis_server: EmbeddedRedis, key: str, *items: str, query: str | None = None) -> None:
     import redis
 
     listed = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items or ("a",))
@@ -44,16 +38,16 @@ def put(server: EmbeddedRedis, key: str, *items: str, query: str | None = None) 
     )
     if query is not None:
         document = SearchList(query=query, **msgspec.structs.asdict(document))
-    with redis.Redis.from_url(server.address) as connection:
+    with redis.Redis.from_url(redis_server.address) as connection:
         connection.set(key, encode_list(document))
 
 
-async def test_each_method_reads_the_key_of_its_kind(server: EmbeddedRedis) -> None:
+async def test_each_method_reads_the_key_of_its_kind(redis_server: EmbeddedRedis) -> None:
     for key in (user_key("x"), item_key("x"), popular_key("x"), popular_key()):
-        put(server, key)
-    put(server, query_key("x"), query="x")
-    put(server, search_key("x"), query="x")
-    with Client(server.address, PATIENT) as client:
+        put(redis_server, key)
+    put(redis_server, query_key("x"), query="x")
+    put(redis_server, search_key("x"), query="x")
+    with Client(redis_server.address, PATIENT) as client:
         found = [
             client.read("x"),
             client.read_key(item_key("x")),
@@ -62,7 +56,7 @@ async def test_each_method_reads_the_key_of_its_kind(server: EmbeddedRedis) -> N
             client.popular(),
         ]
         found += [client.query(" X"), client.last_search("x")]
-    async with AsyncClient(server.address, PATIENT) as client_:
+    async with AsyncClient(redis_server.address, PATIENT) as client_:
         assert found == [
             await client_.read("x"),
             await client_.read_key(item_key("x")),
@@ -76,24 +70,29 @@ async def test_each_method_reads_the_key_of_its_kind(server: EmbeddedRedis) -> N
     assert [each.key for each in found if each is not None] == [user_key("x"), *kinds]
 
 
-async def test_both_clients_read_the_fallbacks_without_the_excluded_items(server: EmbeddedRedis) -> None:
-    put(server, item_key("newest"), "a")
-    put(server, popular_key("country:FR"), "a", "b")
+async def test_both_clients_read_the_fallbacks_without_the_excluded_items(
+    redis_server: EmbeddedRedis,
+) -> None:
+    put(redis_server, item_key("newest"), "a")
+    put(redis_server, popular_key("country:FR"), "a", "b")
     arguments = {"session_items": ["newest"], "segments": ["country:FR"], "exclude": ["a"]}
-    with Client(server.address, PATIENT) as client:
+    with Client(redis_server.address, PATIENT) as client:
         found = client.read("nobody", **arguments)
-    async with AsyncClient(server.address, PATIENT) as client_:
+    async with AsyncClient(redis_server.address, PATIENT) as client_:
         assert await client_.read("nobody", **arguments) == found
     assert found is not None
     assert (found.key, [item.id for item in found.items]) == (popular_key("country:FR"), ["b"])
 
 
-async def test_a_connection_that_the_server_closed_is_opened_again(server: EmbeddedRedis) -> None:
+async def test_a_connection_that_the_server_closed_is_opened_again(redis_server: EmbeddedRedis) -> None:
     import redis
 
-    put(server, user_key("ann"))
-    with Client(server.address, PATIENT) as client, redis.Redis.from_url(server.address) as operator:
-        async with AsyncClient(server.address, PATIENT) as client_:
+    put(redis_server, user_key("ann"))
+    with (
+        Client(redis_server.address, PATIENT) as client,
+        redis.Redis.from_url(redis_server.address) as operator,
+    ):
+        async with AsyncClient(redis_server.address, PATIENT) as client_:
             assert client.read("ann") == await client_.read("ann") is not None
             operator.client_kill_filter(_type="normal", skipme=True)
             assert client.read("ann") == await client_.read("ann") is not None
@@ -124,9 +123,9 @@ class ClosingServer:
 
 @pytest.fixture
 def closing_server() -> Iterator[ClosingServer]:
-    server = ClosingServer()
-    yield server
-    server.close()
+    redis_server = ClosingServer()
+    yield redis_server
+    redis_server.close()
 
 
 async def test_a_read_is_tried_twice_and_not_more_often(closing_server: ClosingServer) -> None:
