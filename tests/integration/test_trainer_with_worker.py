@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from state.checkpoint_store import CheckpointStore
 from state.snapshots.files import FolderFiles
 from stream_app.client.redis_contract import user_key
@@ -19,6 +17,8 @@ from topics.events import Click
 from topics.records import RecommendationList
 
 N_ITEMS: Final = 40
+MAX_CLICKS: Final = 5_000
+"""While a trainer is to be killed."""
 
 
 class RingUsers:
@@ -63,10 +63,7 @@ class RingUsers:
         return listed
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_lists_go_on_whatever_happens_to_the_trainer(
-    servers: EmbeddedServers, tmp_path: Path, moment: str
-) -> None:
+def test_lists_go_on_whatever_happens_to_the_trainer(servers: EmbeddedServers, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with clean_environment(
         servers, tmp_path, models=["popularity"], fusion="rrf", neural=True, model_store=str(store)
@@ -74,29 +71,38 @@ def test_lists_go_on_whatever_happens_to_the_trainer(
         worker = environment.start_worker().wait_until_ready()
         users = RingUsers(environment, worker)
         users.come(80)
-        with TrainerHandle(environment.settings, store, tmp_path / "dying.log", dies=moment) as dying:
-            worker.wait_until(
-                lambda: worker.metric("headrace_neural_model_version") >= 1, "the first checkpoint"
-            )
+        known = 0.0
+        for moment in MOMENTS:
+            # Each one goes on from what the one before has left behind.
+            log = tmp_path / f"{moment}.log"
+            with TrainerHandle(environment.settings, store, log, dies=moment) as dying:
+                wait_for_newer(worker, known)
+                users.come(20)
+                listed = users.newest_list()
+                assert int(listed.neural_version) > known
+                assert any(item.why.source == "similar_taste" for item in listed.items)
+                limit = users.n_clicks + MAX_CLICKS
+                while dying.process.poll() is None and users.n_clicks < limit:
+                    users.come(20)  # without new interactions there is no second checkpoint
+                dying.wait_until_killed(f"the trainer to be killed while {moment}")
+            known = worker.metric("headrace_neural_model_version")
             users.come(20)
-            listed = users.newest_list()
-            assert int(listed.neural_version) >= 1
-            assert any(item.why.source == "similar_taste" for item in listed.items)
-            while dying.process.poll() is None and users.n_clicks < 5_000:
-                users.come(20)  # without new interactions there is no second checkpoint
-            dying.wait_until_killed(f"the trainer to be killed while {moment}")
-        known = worker.metric("headrace_neural_model_version")
-        users.come(20)
-        assert users.newest_list().neural_version == f"{known:.0f}"
-        assert worker.metric("headrace_model_refused_total") == 0
+            assert users.newest_list().neural_version == f"{known:.0f}"
+            assert worker.metric("headrace_model_refused_total") == 0
 
         with TrainerHandle(environment.settings, store, tmp_path / "next.log"):
-            worker.wait_until(
-                lambda: worker.metric("headrace_neural_model_version") > known, "a checkpoint of the next"
-            )
+            wait_for_newer(worker, known)
             users.come(20)
             assert int(users.newest_list().neural_version) > known
         assert CheckpointStore(FolderFiles(store / "two-tower")).names()
         assert worker.metric("headrace_model_refused_total") == 0
         processed = [interaction for interaction, _ in environment.interactions()]
         assert len(processed) == users.n_clicks
+
+
+def wait_for_newer(worker: WorkerHandle, known: float) -> None:
+    """Wait until the worker has a checkpoint of the next trainer."""
+    worker.wait_until(
+        lambda: worker.metric("headrace_neural_model_version") > known,
+        f"a checkpoint after {known:.0f}",
+    )

@@ -46,29 +46,33 @@ def _die_in_second_file(is_meant: Callable[[str], bool]) -> None:
     FolderFiles.write = call  # type: ignore[method-assign]
 
 
-def _around_announcements(before: Callable[[int], object], after: Callable[[int], object]) -> None:
-    """Call a function with the version before each announcement, and one after it."""
+def _around_announcements(before: Callable[[], object], after: Callable[[], object]) -> None:
+    """Call a function before each announcement, and one after it."""
     from stream_app.trainer.announcer import Announcer
 
     announce = Announcer.announce
 
     async def call(self: Announcer, announcement: Any) -> None:
-        before(announcement.version)
+        before()
         await announce(self, announcement)
-        after(announcement.version)
+        after()
 
     Announcer.announce = call  # type: ignore[method-assign]
 
 
 def main(moment: str) -> None:
     """Run a trainer with the fault."""
-    announced: list[int] = []
+    announced: list[bool] = []
+
+    def on_announced() -> None:
+        announced.append(True)
+
     if moment == "announcing":
-        _around_announcements(lambda version: version > 1 and _die(), announced.append)
+        _around_announcements(lambda: announced and _die(), on_announced)
     elif moment == "writing":
         _die_in_second_file(lambda name: name.endswith(".safetensors"))
     else:
-        _around_announcements(str, announced.append)
+        _around_announcements(lambda: None, on_announced)
         _die_in_second_file(lambda name: bool(announced) and name.endswith(".snapshot"))
     from stream_app.__main__ import main as run
 
