@@ -159,6 +159,16 @@ def training_loss(params: Params, ids: jax.Array, batch: Batch, options: LossOpt
     return loss
 
 
+class TrainingLoss(NamedTuple):
+    """`training_loss` with options: two trainings with equal ones share their compiled steps."""
+
+    options: LossOptions
+
+    def __call__(self, params: Params, ids: jax.Array, batch: Batch, key: Any) -> jax.Array:
+        """The loss, as `training_loss`."""
+        return training_loss(params, ids, batch, self.options, key)
+
+
 def contrastive_loss(params: Params, unit: jax.Array, views: Views) -> jax.Array:
     """Mean negative log probability that a copy of a sequence is told from those of others by its nearness.
 

@@ -27,7 +27,7 @@ from stream_app.training.batches import Packer
 from stream_app.training.config import TrainingConfig
 from stream_app.training.content_table import ContentTable
 from stream_app.training.generation import GeneratedSessions, Model
-from stream_app.training.loss import Batch, LossOptions, training_loss
+from stream_app.training.loss import Batch, LossOptions, TrainingLoss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
 from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer
@@ -99,12 +99,9 @@ class TwoTowerTraining:
         self._updates: NDArray[np.int32] = np.zeros(0, np.int32)
         self.counts: NDArray[np.float64] = np.zeros(0)
         self.average: Final = WeightAverage(config.average, d)
-        options = LossOptions(config.loss, config.dropout, config.id_dropout, config.contrast)
-
-        def loss(params: Any, vectors: Any, batch: Batch, key: Any) -> Any:
-            return training_loss(params, vectors, batch, options, key)
-
-        self._loss = loss
+        self._loss = TrainingLoss(
+            LossOptions(config.loss, config.dropout, config.id_dropout, config.contrast)
+        )
         # of each step: the batch's items and negatives, at most
         self._n_gathered = config.rows * (shape.context_length + 1) + config.negatives
         self._grouped = GroupedItems(self._rng)

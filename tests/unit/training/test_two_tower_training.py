@@ -14,6 +14,7 @@ from stream_app.models.two_tower import TwoTower
 from stream_app.models.two_tower_network import Head, gap_buckets, parameter_shapes
 from stream_app.training.augmentation import make_views
 from stream_app.training.loss import Batch, encode, normalized
+from stream_app.training.optimizer import train_step
 from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining, user_key
 from tests.support.trained_shop import CONFIG, N_ITEMS, SHAPE, TrainedShop, ring_items
 from tests.support.two_tower_builders import context_of
@@ -75,6 +76,15 @@ def test_the_worker_computes_the_same_user_vector_as_the_trainer(encoder: str, s
             user = np.asarray(normalized(state + state @ params["heads"][head]))
             expected = trained.vectors[at] @ user
             assert model.cosines(context, candidates, head) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_second_training_takes_the_compiled_steps_of_the_first() -> None:
+    """Of a trainer that is elected again: its first step is not compiled again."""
+    compiled: Any = train_step
+    TrainedShop(20).learn(1)
+    n_compiled = compiled._cache_size()
+    TrainedShop(20).learn(1)
+    assert compiled._cache_size() == n_compiled
 
 
 def test_training_repeats_exactly() -> None:
