@@ -32,11 +32,21 @@ START_SECONDS: Final = 240.0
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
+def _folder_of_session(log: Path) -> Path:
+    """The folder of all tests of a session, also of several processes."""
+    of_process = log.parent.parent
+    return of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process
+
+
 class TrainerHandle:
     """A ``headrace trainer`` process with checkpoints in a folder that trainers share.
 
+    The first trainer of a test session compiles its steps, which takes 5 s of computing; the others load them.
+
     Parameters
     ----------
+    log
+        In the folder of the test.
     dies
         A moment of `tests.support.faulty_trainer`.
     """
@@ -59,7 +69,12 @@ class TrainerHandle:
             self.process: Final = start_process(
                 faulty_trainer.command(dies) if dies else (sys.executable, "-m", "stream_app", "trainer"),
                 log=file,
-                environment={**environment, "PYTHONUNBUFFERED": "1"},
+                environment={
+                    **environment,
+                    "PYTHONUNBUFFERED": "1",
+                    "JAX_COMPILATION_CACHE_DIR": str(_folder_of_session(log) / "compiled"),
+                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                },
             )
 
     def __enter__(self) -> Self:
