@@ -29,6 +29,9 @@ _LIBRARIES: Final = (
 )  # fmt: skip
 """What the tests import, and takes seconds."""
 
+_TEST_SECONDS: Final = 90.0
+"""Seconds of one test, on a busy machine; a defect may make it endless."""
+
 _STILLBORN: Final = 90
 _BROKEN: Final = 91
 _ALL_PASSED: Final = 0
@@ -118,6 +121,16 @@ class Child:
         return {_ALL_PASSED: "survived", _STILLBORN: "stillborn", _BROKEN: "broken"}.get(code, "killed")
 
 
+class _TimeLimit:
+    """Ends the process by a signal when a test takes too long."""
+
+    def pytest_runtest_logstart(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, _TEST_SECONDS)
+
+    def pytest_runtest_logfinish(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
 def _run_in_child(path: str, source: str, tests: Sequence[str], folder: Path) -> None:
     code: int = 1
     try:
@@ -137,9 +150,11 @@ def _run_in_child(path: str, source: str, tests: Sequence[str], folder: Path) ->
             arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
             # The parent has imported what is a plugin, too.
             arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-            code = int(
-                pytest.main([*arguments, f"--rootdir={ROOT}", f"--basetemp={folder / 'tests'}", *tests])
-            )
+            arguments += [f"--rootdir={ROOT}", f"--basetemp={folder / 'tests'}", *tests]
+            code = int(pytest.main(arguments, [_TimeLimit()]))
+    except ExceptionGroup:
+        # What a failed test left open: a connection, a task.
+        traceback.print_exc()
     except BaseException:  # noqa: BLE001  # the parent reads it
         traceback.print_exc()
         code = _BROKEN
