@@ -32,7 +32,7 @@ class SnapshotEntry(NamedTuple):
 class ModelStore(Protocol):
     """Stores snapshots."""
 
-    def save(self, state: Mapping[str, Any], fingerprint: str = "", *, new_series: bool = False) -> str:
+    def save(self, state: Mapping[str, Any], fingerprint: str = "", *, new_series: bool = ...) -> str:
         """Write a snapshot, remove old ones beyond the limits, and return the name."""
 
     def newest(self, fingerprint: str | None = None) -> Snapshot | None:

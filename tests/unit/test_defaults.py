@@ -9,7 +9,7 @@ import pytest
 from state.attribution import AttributionRules
 from state.list_store import PublishedListStore
 from state.retention import Retention
-from state.snapshots.store import SnapshotStore
+from state.snapshots.store import SnapshotStore, folder_store
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.models.model_set import ModelSet
 from stream_app.publishing.degraded_ranking import DegradedRanking
@@ -37,6 +37,7 @@ def defaults_of(made: Callable[..., Any]) -> Mapping[str, Any]:
     [
         (PublishedListStore, {"limit": "retained_lists"}),
         (SnapshotStore, {"max_snapshots": "max_snapshots"}),
+        (folder_store, {"max_snapshots": "max_snapshots"}),
         (PendingQueue, {name: name for name in ("flush_users", "max_pending", "shared_list_interval")}),
         (
             DegradedRanking,

@@ -119,3 +119,44 @@ def test_any_content_with_a_right_checksum_is_decoded_or_refused(content: Any) -
     raw = in_format_1(msgspec.msgpack.encode(content))
     with contextlib.suppress(SnapshotError):
         assert isinstance(decode_snapshot(raw), dict)
+
+
+def with_version(version: int, *, length: int = 10) -> bytes:
+    return (b"HEADRACE" + version.to_bytes(2) + bytes(100))[:length]
+
+
+@pytest.mark.parametrize("version", [3, 998, 999])
+@pytest.mark.parametrize("length", [10, 100])
+def test_up_to_format_999_a_snapshot_is_of_a_later_version(version: int, length: int) -> None:
+    for read in (decode_snapshot, read_info):
+        with pytest.raises(NewerFormatError, match=f"format {version} is of a later"):
+            read(with_version(version, length=length))
+
+
+@pytest.mark.parametrize("version", [0, 1_000, 65_535])
+def test_other_formats_are_damage(version: int) -> None:
+    with pytest.raises(SnapshotError, match=f"there is no format {version}"):
+        decode_snapshot(with_version(version, length=100))
+
+
+@pytest.mark.parametrize("length", [0, 9, 10, 21])
+def test_a_snapshot_without_all_of_its_header_is_short(length: int) -> None:
+    with pytest.raises(SnapshotError, match="shorter than its header"):
+        decode_snapshot(with_version(1, length=length))
+
+
+def test_a_snapshot_of_a_header_alone_has_no_content() -> None:
+    with pytest.raises(SnapshotError, match="truncated"):
+        decode_snapshot(in_format_1(b""))
+
+
+def test_a_snapshot_has_the_bytes_that_other_versions_read(tmp_path: Path) -> None:
+    raw = encode_snapshot({"n": 1})
+    assert raw[:10] == b"HEADRACE" + (2).to_bytes(2)
+    info = read_info(raw)
+    assert (info.created, info.fingerprint, info.writer, info.positions, info.format) == (0.0, "", "", (), 2)
+    np.save(tmp_path / "a.npy", np.arange(3))
+    body = msgspec.msgpack.encode({"x": msgspec.msgpack.Ext(1, (tmp_path / "a.npy").read_bytes())})
+    assert decode_snapshot(in_format_1(body))["x"].tolist() == [0, 1, 2]
+    with pytest.raises(SnapshotError, match="unknown extension 2"):
+        decode_snapshot(in_format_1(msgspec.msgpack.encode({"x": msgspec.msgpack.Ext(2, b"")})))
