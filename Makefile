@@ -2,12 +2,14 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural closed-loop estimators lock clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural closed-loop estimators lock test-federated bench-federation lock-federated clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
+FEDERATED_VENV := .venv-federated
 PY := $(VENV)/bin/python
 INSTALL_STAMP := $(VENV)/.installed
+FEDERATED_STAMP := $(FEDERATED_VENV)/.installed
 ARGS ?=
 
 # Set PYTHON to choose an interpreter; by default the first of these that is 3.11 to 3.14 and has venv.
@@ -28,16 +30,18 @@ help:
 	@echo '  make test-slow      tests of the benchmarks, mutation testing, a share of the fuzzing (up to 20 min)'
 	@echo '  make fuzz     a million fuzzed records; ARGS="--records 100000 --seed 3" for others'
 	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold (13 min)'
+	@echo '  make test-federated   tests of `headrace federate`, with the packages of constraints-federated.txt'
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
 	@echo '  make bench-drift    faster decay after a drift, in generated shops with shifts of tastes'
 	@echo '  make bench-encoders   encoders of texts compared with TF-IDF; ARGS="--encoder NAME" for another'
 	@echo '  make bench-neural   cost of the two-tower model in the trainer and in a worker'
+	@echo '  make bench-federation   shops that learn alone, together and as one; ARGS="--sessions FILE" for real ones'
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
 	@echo '  make estimators     accuracy of the off-policy estimators on logs with known policy values'
 	@echo '  make wheels   build dist/: headrace (everything) and headrace-client (for a web tier)'
-	@echo '  make lock     update constraints.txt from pyproject.toml'
+	@echo '  make lock     update constraints.txt from pyproject.toml; make lock-federated: constraints-federated.txt'
 	@echo '  make clean    remove .venv, builds and caches'
 	@echo
 	@echo 'Only Python 3.11 to 3.14 is required: Kafka and Redis are downloaded as packages and run on free ports'
@@ -139,6 +143,28 @@ lock: $(INSTALL_STAMP)
 	    --no-annotate --no-emit-index-url --python-version 3.11 --quiet -o constraints.txt
 	@echo 'Updated constraints.txt; run `make install`. For newer versions, remove constraints.txt first.'
 
+# Flower and dp-accounting need older versions of packages that the other lock has: they have an environment of their own.
+$(FEDERATED_STAMP): $(INSTALL_STAMP) constraints-federated.txt
+	@echo 'Installing the packages pinned in constraints-federated.txt into $(FEDERATED_VENV)'
+	@[ -x $(FEDERATED_VENV)/bin/python ] || $(PY) -m venv --clear $(FEDERATED_VENV)
+	@$(FEDERATED_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: \
+	    -r constraints-federated.txt
+	@touch $@
+
+test-federated: $(FEDERATED_STAMP)
+	@echo '--- pytest of the federation'
+	@$(FEDERATED_VENV)/bin/python -m pytest --override-ini 'addopts=--doctest-modules --strict-markers --strict-config -ra' \
+	    stream_app/federation tests/unit/federation tests/federated $(ARGS)
+
+bench-federation: $(FEDERATED_STAMP)
+	@$(FEDERATED_VENV)/bin/python -m stream_app.tools.bench.federation $(ARGS)
+
+lock-federated: $(INSTALL_STAMP)
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv
+	@$(PY) -m uv pip compile pyproject.toml --extra federated-test --universal --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url --python-version 3.11 --quiet -o constraints-federated.txt
+	@echo 'Updated constraints-federated.txt. For newer versions, remove it first.'
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(FEDERATED_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

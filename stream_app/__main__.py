@@ -27,6 +27,7 @@ COMMAND_MODULES = (
     "evaluate",
     "tune",
     "embed",
+    "federate",
 )
 """Modules of `stream_app.tools.cli`, in the order that ``--help`` lists their commands."""
 

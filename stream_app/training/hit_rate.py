@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.models.two_tower_network import TrainedWeights
 from stream_app.training.batches import Packer
@@ -38,16 +39,23 @@ def hit_rate(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) ->
     >>> hit_rate(weights, [Choice(["pan"], [0], [0.0], "pan", 0), Choice(["pan"], [0], [0.0], "pot", 0)], k=1)
     0.5
     """
+    found = hits(weights, choices, k)
+    return float(found.mean()) if len(found) else float("nan")
+
+
+def hits(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) -> NDArray[np.bool_]:
+    """Whether the item of each choice is among the `k` with the largest scores, shape (choices,)."""
     row_of = {item_id: row for row, item_id in enumerate(weights.item_ids)}
-    n_choices, known = 0, []
+    known, numbers, n_choices = [], [], 0
     for choice in choices:
-        n_choices += 1
         sequence = _as_sequence(choice, row_of, weights.shape.context_length)
         if sequence is not None:
             known.append((sequence, choice.head))
-    if not n_choices:
-        return float("nan")
-    return sum(_hits(weights, known, k)) / n_choices
+            numbers.append(n_choices)
+        n_choices += 1
+    found = np.zeros(n_choices, np.bool_)
+    found[np.array(numbers, np.int64)] = list(_hits(weights, known, k))
+    return found
 
 
 def _as_sequence(choice: Choice, row_of: dict[str, int], length: int) -> ItemSequence | None:
@@ -70,7 +78,7 @@ def _as_sequence(choice: Choice, row_of: dict[str, int], length: int) -> ItemSeq
     )
 
 
-def _hits(weights: TrainedWeights, known: list[tuple[ItemSequence, int]], k: int) -> Iterable[int]:
+def _hits(weights: TrainedWeights, known: list[tuple[ItemSequence, int]], k: int) -> Iterable[bool]:
     shape = weights.shape
     params = {name: jnp.asarray(value) for name, value in weights.parameters.items()}
     for start in range(0, len(known), _ROWS):
@@ -85,4 +93,4 @@ def _hits(weights: TrainedWeights, known: list[tuple[ItemSequence, int]], k: int
             state = states[row, len(sequence.items) - 2]
             user = np.asarray(normalized(jnp.asarray(state + state @ weights.parameters["heads"][head])))
             scores = weights.vectors @ user
-            yield int((scores > scores[sequence.items[-1]]).sum() < k)
+            yield bool((scores > scores[sequence.items[-1]]).sum() < k)

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from topics.log_keys import one_way_hash
+
 Rows = NDArray[np.int32]
 
 NO_ROW: Final = -1
@@ -222,3 +224,19 @@ class SequenceBuffer:
 
 def _without(sequences: list[Sequence], user_hash: int) -> list[Sequence]:
     return [each for each in sequences if each.user_hash != user_hash]
+
+
+def user_key(user: str) -> int:
+    """The number that stands for a user in sequences; a prefix of the hash in the receipts of erasures.
+
+    Examples
+    --------
+    >>> user_key("ann") == int.from_bytes(one_way_hash("ann")[:8], "little")
+    True
+    """
+    return key_of_hash(one_way_hash(user))
+
+
+def key_of_hash(user_hash: bytes) -> int:
+    """The number of a user of whom the one-way hash is known alone."""
+    return int.from_bytes(user_hash[:8], "little")

@@ -30,10 +30,9 @@ from stream_app.training.generation import GeneratedSessions, Model
 from stream_app.training.loss import Batch, LossOptions, TrainingLoss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
-from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer
+from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer, key_of_hash, user_key
 from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
 from topics.events import CatalogItem
-from topics.log_keys import one_way_hash
 from topics.records import Kind
 
 __all__ = ["TrainingConfig", "TwoTowerTraining", "user_key"]
@@ -284,13 +283,32 @@ class TwoTowerTraining:
         unit = vectors[has_vector] / norms[has_vector, None]
         return TrainedWeights(self.shape, _served(averages, self.shape), ids, unit)
 
+    def dense_parameters(self) -> dict[str, NDArray[np.float32]]:
+        """A copy of the parameters but the item vectors: they name no item and no user."""
+        return {name: np.array(value) for name, value in self._params.items()}
+
+    def replace_dense(self, parameters: Mapping[str, NDArray[np.float32]]) -> None:
+        """Continue with other `dense_parameters`; their moving average begins anew.
+
+        Raises
+        ------
+        ValueError
+            If one is missing, of another size, or not finite.
+        """
+        for name, value in self._params.items():
+            if name not in parameters or parameters[name].shape != value.shape:
+                raise ValueError(f"the parameters have no {name} with the dimensions {value.shape}")
+        check_parameters(_served(parameters, self.shape), self.shape)
+        self._params = {name: jnp.array(parameters[name]) for name in self._params}
+        self.average.parameters = {name: np.array(parameters[name]) for name in self._params}
+
     def forget_user(self, user: str) -> None:
         """Drop the sequences of a user."""
         self.buffer.forget_user(user_key(user))
 
     def forget_user_hash(self, user_hash: bytes) -> None:
         """Drop the sequences of a user of whom the one-way hash is known alone."""
-        self.buffer.forget_user(_key_of_hash(user_hash))
+        self.buffer.forget_user(key_of_hash(user_hash))
 
     def state(self) -> State:
         """Everything that was learned, and what is learned from, as plain data.
@@ -378,18 +396,3 @@ class TwoTowerTraining:
 def _served(parameters: Mapping[str, Any], shape: NetworkShape) -> dict[str, Any]:
     """Copies of the parameters that a worker needs."""
     return {name: np.array(parameters[name]) for name in parameter_shapes(shape)}
-
-
-def user_key(user: str) -> int:
-    """The number that stands for a user in sequences; a prefix of the hash in the receipts of erasures.
-
-    Examples
-    --------
-    >>> user_key("ann") == int.from_bytes(one_way_hash("ann")[:8], "little")
-    True
-    """
-    return _key_of_hash(one_way_hash(user))
-
-
-def _key_of_hash(user_hash: bytes) -> int:
-    return int.from_bytes(user_hash[:8], "little")
