@@ -1,6 +1,7 @@
 """How many searches of a blocking client run at once, and what is left of a closed client."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -96,10 +97,9 @@ def server() -> Iterator[EmbeddedRedis]:
 
 def wait_for_connections(redis: Any, n: int) -> None:
     # The server notices a closed connection when it comes to it.
-    for _ in range(5_000):
-        if len(redis.client_list()) == n:
-            return
-    raise AssertionError(f"{len(redis.client_list())} connections instead of {n}")
+    deadline = time.monotonic() + MAX_WAIT
+    while len(redis.client_list()) != n:
+        assert time.monotonic() < deadline
 
 
 async def test_closed_clients_have_no_connections(server: EmbeddedRedis) -> None:
@@ -131,6 +131,7 @@ def test_a_search_before_its_list_is_there_reads_again_after_a_pause(
     monkeypatch.setattr(client, "_get", get)
     monkeypatch.setattr("stream_app.client.client.time.sleep", sleep)
     assert client.search("ann", "tents", RESULTS, 0.02).items == RESULTS
+    client._executor.shutdown(wait=True)
     assert len(pauses) in {reads - 1, reads}
     assert all(0.0 <= pause <= 0.005 for pause in pauses)
     client.close()
