@@ -154,6 +154,7 @@ def serve_weights(prepared: PreparedWeights, index_hashes: Hashes) -> ServedWeig
         EncoderScratch(
             np.zeros((shape.context_length, d), np.float32),
             np.zeros(shape.context_length, np.float32),
+            np.zeros(shape.context_length, np.float32),
             np.zeros(d, np.float32),
             np.zeros(d, np.float32),
             np.zeros(d, np.float32),

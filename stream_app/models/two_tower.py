@@ -203,14 +203,21 @@ class TwoTower(Model):
         )
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the items nearest to the user; the evidence is the interaction that was attended to most."""
+        """Propose the items nearest to the user; the evidence of each is the one that it would miss most.
+
+        That is the item of the history without which the proposed item would have the lowest cosine, estimated for
+        those with the largest shares in the user vector.
+        """
         encoded, s = self.encode(context), self._serving
         if encoded is None or s is None:
             return EMPTY_CANDIDATES
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         size = top_k(s.found_items, s.found_scores, encoded.n_found, self._index.hashes, k, items, scores)
-        attended = int(encoded.items[int(np.argmax(s.scratch.attention[: len(encoded.items)]))])
-        return Candidates(items[:size], scores[:size], np.full(size, attended, np.int32))
+        items = items[:size]
+        positions = np.zeros(size, np.int32)
+        shares = s.scratch.shares[: len(encoded.rows)]
+        kernels.explain(s.clusters.vectors, s.rows.rows_of(items), encoded.rows, shares, positions)
+        return Candidates(items, scores[:size], encoded.items[positions])
 
     def cosines(self, context: Context, items: Items, head: Head = Head.VIEW) -> Scores:
         """Cosine of the user with each item, shape (n,); 0 for an item without a vector, or an unknown user."""
@@ -243,7 +250,7 @@ class TwoTower(Model):
         )
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
-        """Name the interaction that was attended to most."""
+        """Name the item of the history that weighed most for the item."""
         return Reason(SIMILAR_TASTE, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:

@@ -1,7 +1,7 @@
 """The forward pass of the two-tower model, and the search for the items nearest to a user vector."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,9 @@ class Weights(NamedTuple):
 class EncoderScratch(NamedTuple):
     """Memory of one forward pass."""
 
-    tokens: Array  # shape (context length, factors)
-    attention: Array  # shape (context length,): receives the weight of each interaction
+    tokens: Array  # shape (context length, factors); a recurrent unit leaves what each adds to its state
+    attention: Array  # shape (context length,)
+    shares: Array  # shape (context length,): receives the share of each interaction in the user vector, sum 1
     query: Array  # shape (factors,)
     folded: Array  # shape (factors,)
     mixed: Array  # shape (factors,)
@@ -94,7 +95,9 @@ def _attend(n: int, weights: tuple[Array, ...], scratch: tuple[Array, ...]) -> N
 
 @jit(fastmath=FUNCTIONS)
 def _recur(n: int, weights: tuple[Array, ...], scratch: tuple[Array, ...]) -> None:
-    """Compute the state of a gated recurrent unit after `n` tokens in `scratch.mixed`; the newest counts as attended.
+    """Compute the state of a gated recurrent unit after `n` tokens in `scratch.mixed`.
+
+    The state is the sum of what each token added and the later ones kept; these replace the tokens.
 
     References
     ----------
@@ -114,9 +117,35 @@ def _recur(n: int, weights: tuple[Array, ...], scratch: tuple[Array, ...]) -> No
             kept = one / (one + math.exp(-(of_token[i] + of_state[i])))
             reset = one / (one + math.exp(-(of_token[d + i] + of_state[d + i])))
             proposed = math.tanh(of_token[2 * d + i] + reset * of_state[2 * d + i])
-            s.mixed[i] = kept * s.mixed[i] + (one - kept) * proposed
-        s.attention[at] = 0.0
-    s.attention[n - 1] = 1.0
+            added = (one - kept) * proposed
+            s.mixed[i] = kept * s.mixed[i] + added
+            for earlier in range(at):
+                s.tokens[earlier, i] *= kept
+            s.tokens[at, i] = added
+
+
+@jit(fastmath=FUNCTIONS)
+def _write_shares(
+    newest: Array, weights: tuple[Array, ...], scratch: tuple[Array, ...], shares: Array
+) -> None:
+    """Compute the share of each interaction: the length of what it adds to the sum, of which `newest` is a part."""
+    w, s = Weights(*weights), EncoderScratch(*scratch)
+    n = len(shares)
+    is_recurrent = len(w.gate_bias) > 0
+    sum_of_all = np.float32(1e-12)
+    for at in range(n):
+        last = w.last[0] if at == n - 1 else np.float32(0.0)
+        if is_recurrent:
+            total = np.float32(0.0)
+            for i in range(len(newest)):
+                total += (s.tokens[at, i] + last * newest[i]) ** 2
+            shares[at] = math.sqrt(total)
+        else:
+            # item vectors have the length 1
+            shares[at] = abs(s.attention[at] + last)
+        sum_of_all += shares[at]
+    for at in range(n):
+        shares[at] /= sum_of_all
 
 
 @jit(fastmath=FUNCTIONS)
@@ -171,6 +200,7 @@ def encode(
                 s.mixed[i] += s.attention[at] * vectors[rows[at], i]
     for i in range(d):
         s.mixed[i] += w.last[0] * vectors[rows[n - 1], i]
+    _write_shares(vectors[rows[n - 1]], weights, scratch, s.shares[:n])
     s.hidden[:] = w.hidden_bias
     _multiply(s.mixed, w.hidden, s.hidden)
     for i in range(len(s.hidden)):
@@ -197,6 +227,66 @@ def dot_products(vectors: Array, rows: Items, user: Array, out: Scores) -> None:
             for i in range(len(user)):
                 total += vectors[rows[at], i] * user[i]
         out[at] = total
+
+
+_MAX_EXPLAINING: Final = 8
+"""Items of the history that may explain a candidate: those with the largest shares."""
+
+
+@jit(fastmath=SUMS)
+def _shares_of_items(history: Items, shares: Array) -> Array:
+    """Sum the shares of each item at its last position; shape (m,)."""
+    of_items = np.zeros(len(history), np.float32)
+    for at in range(len(history)):
+        last = at
+        for later in range(at + 1, len(history)):
+            if history[later] == history[at]:
+                last = later
+        of_items[last] += shares[at]
+    return of_items
+
+
+@jit(fastmath=SUMS)
+def explain(vectors: Array, rows: Items, history: Items, shares: Array, out: Items) -> None:
+    """Find the item of a history without which each candidate would score lowest.
+
+    The sum of the items is taken for a weighted mean of their vectors. Without the item j of share w the mean m moves
+    by w / (1 - w) (m - x), so that the product with a candidate falls by w / (1 - w) (x - m) c.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (n,)
+        Vectors of the candidates.
+    history : ndarray of int32, shape (m,)
+        Vectors of the interactions, oldest first; 1 or more.
+    shares : ndarray of float32, shape (m,)
+        Of the interactions, sum 1.
+    out : ndarray of int32, shape (n,)
+        Receives positions in the history: the last one of an item that is there several times.
+    """
+    d = vectors.shape[1]
+    mean = np.zeros(d, np.float32)
+    for at in range(len(history)):
+        for i in range(d):
+            mean[i] += shares[at] * vectors[history[at], i]
+    of_items = _shares_of_items(history, shares)
+    explaining = np.argsort(-of_items)[:_MAX_EXPLAINING]
+    for n in range(len(rows)):
+        with_mean = np.float32(0.0)
+        for i in range(d):
+            with_mean += mean[i] * vectors[rows[n], i]
+        largest = np.float32(-np.inf)
+        for at in explaining:
+            share = of_items[at]
+            if share <= 0.0:
+                continue
+            product = np.float32(0.0)
+            for i in range(d):
+                product += vectors[history[at], i] * vectors[rows[n], i]
+            fall = share / max(np.float32(1.0) - share, np.float32(1e-6)) * (product - with_mean)
+            if fall > largest:
+                largest = fall
+                out[n] = at
 
 
 @jit(fastmath=FUNCTIONS)

@@ -1,13 +1,13 @@
 """The two-tower model in a worker: candidates, features, and the replacement of weights."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from msgspec import structs
 
-from stream_app.models.base import NO_ITEM
+from stream_app.models.base import NO_ITEM, Context
 from stream_app.models.item_clusters import Grouping, group_vectors
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.served_weights import LARGEST_PARAMETER, prepare_weights, serve_weights
@@ -257,3 +257,59 @@ def test_heads_of_carts_and_purchases_have_features_once_they_learned_something(
     cosines = model.cosines(context_of(model, "i3", "i8"), items[:-1], Head.PURCHASE)
     assert np.argmax(out[:, TwoTowerFeature.PURCHASE]) == np.argmax(cosines)
     assert out[-1, TwoTowerFeature.PURCHASE] == 0.0
+
+
+def clustered_weights(encoder: Literal["attention", "gru"]) -> TrainedWeights:
+    """Items of eight groups; tokens, gates and attention are random and large enough to matter."""
+    shape = structs.replace(two_tower_builders.SMALL_SHAPE, encoder=encoder, context_length=8)
+    weights = two_tower_builders.random_weights([f"i{at}" for at in range(160)], shape)
+    rng = np.random.default_rng(11)
+    centers = rng.normal(0.0, 1.0, (8, shape.n_factors))
+    vectors = centers[np.arange(160) % 8] + rng.normal(0.0, 0.6, (160, shape.n_factors))
+    for name in ("query", "key", "gates_of_token", "gates_of_state"):
+        weights.parameters[name] *= 2.0
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    if encoder == "gru":
+        # as a trained one: what it proposes is in the space of the items
+        d = shape.n_factors
+        weights.parameters["gates_of_token"][:, 2 * d :] = np.eye(d)
+        weights.parameters["gates_of_state"][:, 2 * d :] *= 0.1
+    return weights._replace(vectors=unit)
+
+
+def without(context: Context, item: int) -> Context:
+    is_other = context.items != item
+    return context._replace(items=context.items[is_other], times=context.times[is_other])
+
+
+@pytest.mark.parametrize("encoder", ["attention", "gru"])
+def test_the_evidence_is_the_item_without_which_the_proposed_one_would_score_lowest(
+    encoder: Literal["attention", "gru"],
+) -> None:
+    model = model_with(clustered_weights(encoder))
+    rng, n_right, falls = np.random.default_rng(4), 0, []
+    for _ in range(60):
+        history = rng.choice(160, 6, replace=False)
+        # one of them is there a second time
+        context = context_of(model, *(f"i{at}" for at in (*history, history[int(rng.integers(5))])))
+        found = model.candidates(context, 10)
+        before = model.cosines(context, found.items)
+        distinct = sorted(set(context.items.tolist()))
+        fall = np.stack([before - model.cosines(without(context, item), found.items) for item in distinct])
+        named = fall[[distinct.index(item) for item in found.evidence.tolist()], range(10)]
+        n_right += int((named >= fall.max(axis=0)).sum())
+        falls.append((named.sum(), fall.max(axis=0).sum(), fall.mean() * 10))
+    named_falls, largest_falls, mean_falls = np.sum(falls, axis=0)
+    assert n_right > 0.85 * 600, "one in six would be chance"
+    assert named_falls > 0.9 * largest_falls
+    assert mean_falls < 0.3 * largest_falls
+
+
+@pytest.mark.parametrize("encoder", ["attention", "gru"])
+def test_a_single_item_is_the_evidence_and_a_repeated_one_adds_up(
+    encoder: Literal["attention", "gru"],
+) -> None:
+    model = model_with(clustered_weights(encoder))
+    for history in (("i7",), ("i7", "i7", "i7")):
+        found = model.candidates(context_of(model, *history), 5)
+        assert model.index.ids_of(found.evidence.tolist()) == ["i7"] * 5
