@@ -50,9 +50,9 @@ def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
     assert 0 < freshness["freshness_ms"]["p50"] <= freshness["freshness_ms"]["p99"]
     assert 0 < freshness["redis_read_ms"]["p50"] <= freshness["redis_read_ms"]["p99"]
     assert freshness["lists_read"] > 0
-    beside_trainer = results["freshness_beside_trainer"]
-    assert beside_trainer["model_version"] >= 1
-    assert 0 < beside_trainer["freshness_ms"]["p50"] <= beside_trainer["freshness_ms"]["p99"]
+    with_trainer = results["freshness_with_trainer"]
+    assert with_trainer["model_version"] >= 1
+    assert 0 < with_trainer["freshness_ms"]["p50"] <= with_trainer["freshness_ms"]["p99"]
     assert results["fold"]["fold_us"] > 0
     for name in ("c/a", "c/b", "freshness p99", "client read p99", "fold, all models"):
         assert name in output

@@ -250,7 +250,7 @@ def _shares_of_items(history: Items, shares: Array) -> Array:
 def explain(vectors: Array, rows: Items, history: Items, shares: Array, out: Items) -> None:
     """Find the item of a history without which each candidate would score lowest.
 
-    The sum of the items is taken for a weighted mean of their vectors. Without the item j of share w the mean m moves
+    The user vector is approximated by the mean of the item vectors, weighted by their shares. Without the item j of share w the mean m moves
     by w / (1 - w) (m - x), so that the product with a candidate falls by w / (1 - w) (x - m) c.
 
     Parameters

@@ -61,7 +61,7 @@ def bench(
         fold = measure_fold(min(max(events, _FOLD_EVENT_RANGE[0]), _FOLD_EVENT_RANGE[1]), users)
         throughput = measure_throughput(events, rounds, users, update_status)
         freshness = measure_freshness(rate, seconds, users, update_status)
-        beside_trainer = (
+        with_trainer = (
             measure_freshness(rate, seconds, users, update_status, trainer=True) if trainer else None
         )
     results = BenchReport(
@@ -69,7 +69,7 @@ def bench(
         throughput=throughput,
         freshness=freshness,
         fold=fold,
-        freshness_beside_trainer=beside_trainer,
+        freshness_with_trainer=with_trainer,
     )
     report.parent.mkdir(parents=True, exist_ok=True)
     write_report(results, report)
@@ -101,24 +101,24 @@ def results_table(results: BenchReport) -> Table:
     table.add_row("added by (f) to (d)", f"{throughput.neural_us_per_list:.0f}", "µs CPU per list")
     table.add_row("user lists per event", f"{throughput.lists_per_event:.2f}", "in (c)")
     table.add_row("of these degraded", f"{throughput.degraded_share:.2f}", "")
-    for beside, freshness in (
+    for suffix, freshness in (
         ("", results.freshness),
-        (", beside a trainer", results.freshness_beside_trainer),
+        (", beside a trainer", results.freshness_with_trainer),
     ):
         if freshness is not None:
-            _add_freshness(table, freshness, beside)
+            _add_freshness(table, freshness, suffix)
     table.add_row("fold, all models", f"{fold.fold_us:.1f}", "µs per interaction")
     for name, cost in fold.by_model.items():
         table.add_row(f"  {name}", f"{cost:.1f}", "µs")
     return table
 
 
-def _add_freshness(table: Table, freshness: FreshnessResults, beside: str) -> None:
+def _add_freshness(table: Table, freshness: FreshnessResults, suffix: str) -> None:
     for name, value in (("p50", freshness.freshness_ms.p50), ("p99", freshness.freshness_ms.p99)):
         rate = f"at {freshness.achieved_rate:.0f} events/s"
-        table.add_row(f"freshness {name} {rate}{beside}", f"{value:.1f}", "ms")
+        table.add_row(f"freshness {name} {rate}{suffix}", f"{value:.1f}", "ms")
     for name, value in (("p50", freshness.redis_read_ms.p50), ("p99", freshness.redis_read_ms.p99)):
-        table.add_row(f"client read {name}{beside}", f"{value:.2f}", "ms")
+        table.add_row(f"client read {name}{suffix}", f"{value:.2f}", "ms")
 
 
 if __name__ == "__main__":

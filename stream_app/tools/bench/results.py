@@ -117,10 +117,10 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that ``make bench`` measures; `freshness_beside_trainer` is None unless it is asked for."""
+    """Everything that ``make bench`` measures; `freshness_with_trainer` is None unless it is asked for."""
 
     machine: Machine
     throughput: ThroughputResults
     freshness: FreshnessResults
     fold: FoldResults
-    freshness_beside_trainer: FreshnessResults | None = None
+    freshness_with_trainer: FreshnessResults | None = None

@@ -125,8 +125,8 @@ def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> N
         "popularity 1.6 µs",
     ]
 
-    beside = structs.replace(freshness, freshness_ms=Percentiles(22.0, 55.0), model_version=4)
-    added = printed_rows(structs.replace(report, freshness_beside_trainer=beside))
+    second = structs.replace(freshness, freshness_ms=Percentiles(22.0, 55.0), model_version=4)
+    added = printed_rows(structs.replace(report, freshness_with_trainer=second))
     assert [row for row in added if "beside" in row] == [
         "freshness p50 at 300 events/s, beside a trainer 22.0 ms",
         "freshness p99 at 300 events/s, beside a trainer 55.0 ms",
