@@ -250,8 +250,9 @@ def _shares_of_items(history: Items, shares: Array) -> Array:
 def explain(vectors: Array, rows: Items, history: Items, shares: Array, out: Items) -> None:
     """Find the item of a history without which each candidate would score lowest.
 
-    The user vector is approximated by the mean of the item vectors, weighted by their shares. Without the item j of share w the mean m moves
-    by w / (1 - w) (m - x), so that the product with a candidate falls by w / (1 - w) (x - m) c.
+    The user vector is approximated by the mean m of the item vectors, weighted by their shares. Without an item x of
+    share w the mean moves by w / (1 - w) (m - x), so that its product with a candidate c falls by
+    w / (1 - w) (x - m) c.
 
     Parameters
     ----------
