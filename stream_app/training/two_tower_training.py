@@ -101,8 +101,9 @@ class TwoTowerTraining:
         self._loss = TrainingLoss(
             LossOptions(config.loss, config.dropout, config.id_dropout, config.contrast)
         )
-        # of each step: the batch's items and negatives, at most
+        # of each step: the batch's items and negatives; rows of short sequences have more, each a target of its own
         self._n_gathered = config.rows * (shape.context_length + 1) + config.negatives
+        self._n_of_short = config.rows * (shape.context_length - 1)
         self._grouped = GroupedItems(self._rng)
         names = config.augmentations
         self._augmenter = Augmenter(names, self._rng, self._grouped) if names else None
@@ -180,7 +181,7 @@ class TwoTowerTraining:
         parts = (tokens.items.ravel(), tokens.targets.ravel(), negatives, views.items.ravel())
         used, positions = np.unique(np.concatenate(parts), return_inverse=True)
         n, n_tokens = len(used), tokens.items.size
-        gathered = np.zeros(self._n_gathered, np.int64)
+        gathered = np.zeros(self._n_gathered + (n > self._n_gathered) * self._n_of_short, np.int64)
         gathered[:n] = used
         at = positions.astype(np.int32)
         batch = Batch(

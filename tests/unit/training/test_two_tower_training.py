@@ -1,5 +1,6 @@
 """What the trainer learns, and that workers compute the same as it does."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -130,6 +131,14 @@ def test_a_full_index_evicts_items_and_goes_on() -> None:
     assert len(weights.item_ids) <= 20
     assert np.isfinite(weights.vectors).all()
     assert len(training.vectors) <= 64
+
+
+def test_sequences_of_two_items_fill_a_batch_with_distinct_items() -> None:
+    training = TwoTowerTraining(SHAPE, TrainingConfig(rows=16, negatives=8))
+    for user in range(300):
+        for n in range(2):
+            training.add(f"user {user}", f"item {user} {n}", Kind.VIEW, 7_200.0 * user + n)
+    assert math.isfinite(training.step())
 
 
 def test_a_forgotten_user_is_in_no_sequence() -> None:
