@@ -5,7 +5,11 @@ from typing import Final
 
 import pytest
 
+from stream_app.tools.embedded import EmbeddedServers
 from tests.integration.conftest import servers
+from tests.support.generated_log import GeneratedLog, generate_log
+from tests.support.redis_runs import reference_of
+from tests.support.run_outcome import RunOutcome
 
 __all__ = ["servers"]
 
@@ -25,3 +29,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     own.sort(key=lambda item: ranks.get(item.path, len(ranks)))
     ordered = iter(own)
     items[:] = [next(ordered) if item.path.parent == folder else item for item in items]
+
+
+@pytest.fixture(scope="session")
+def log() -> GeneratedLog:
+    """What is sent in the tests of Redis."""
+    return generate_log(2_000, users=150)
+
+
+@pytest.fixture(scope="session")
+def reference(
+    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory, log: GeneratedLog
+) -> RunOutcome:
+    """The outcome of a run of it without a fault."""
+    return reference_of(servers, tmp_path_factory.mktemp("reference"), log)

@@ -1,7 +1,5 @@
 """Promise: whatever happens to the broker, no event is lost or counted twice, and the log stays readable."""
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,15 +10,12 @@ from stream_app.tools.embedded import EmbeddedBroker, EmbeddedServers
 from tests.support.crash_runs import ADDITIVE, EVENTS, reference_outcome
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import clean_environment
+from tests.support.reacting_users import REACTING, with_reactions
 from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
+from tests.support.server_faults import resume, suspend
 from tests.support.supervisor import SupervisedWorker
 
 MAX_LOG_LINES: Final = 200
-
-
-def send_signal(broker: EmbeddedBroker, number: int) -> None:
-    assert broker.pid is not None
-    os.kill(broker.pid, number)
 
 
 class Outage(NamedTuple):
@@ -30,11 +25,7 @@ class Outage(NamedTuple):
 
 
 OUTAGES: Final = {
-    "stopped": Outage(
-        lambda broker: send_signal(broker, signal.SIGSTOP),
-        lambda broker: send_signal(broker, signal.SIGCONT),
-        seconds=20.0,
-    ),
+    "stopped": Outage(suspend, resume, seconds=20.0),
     "killed": Outage(EmbeddedBroker.kill, EmbeddedBroker.start, seconds=0.0),
     "unavailable": Outage(EmbeddedBroker.kill, EmbeddedBroker.start, seconds=85.0),
 }
@@ -45,15 +36,16 @@ OUTAGES: Final = {
 def test_nothing_is_lost_in_an_outage_of_the_broker(
     servers: EmbeddedServers, tmp_path: Path, name: str
 ) -> None:
-    """Promise: rows, models and lists are those of a run without the outage, and the log has few lines of it."""
+    """Promise: rows, rewards, models and lists are those of a run without the outage; the log has few lines of it."""
     if servers.broker is None:
         pytest.skip("the broker is not ours to stop")
     outage, broker, log = OUTAGES[name], servers.broker, generate_log(EVENTS)
-    expected = reference_outcome(servers, tmp_path / "reference", log)
-    third = len(log.records) // 3
-    with clean_environment(servers, tmp_path / name, models=ADDITIVE) as environment:
+    expected = reference_outcome(servers, tmp_path / "reference", log, reactions=True)
+    with clean_environment(servers, tmp_path / name, models=ADDITIVE, **REACTING) as environment:
         worker = SupervisedWorker(environment)
         worker.wait_until(lambda: worker.handle.metric("headrace_ready") == 1, "the worker to be ready")
+        log = with_reactions(environment, worker.handle, log)
+        third = len(log.records) // 3
         environment.send(log.records[:third])
         worker.wait_until(lambda: environment.uncommitted() == 0, "the first events to be committed")
         n_accepted = worker.handle.events("accepted")

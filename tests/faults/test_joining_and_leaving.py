@@ -11,6 +11,7 @@ from tests.support.crash_runs import ADDITIVE, EVENTS, RATE, reference_outcome
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.log_feeder import LogFeeder
+from tests.support.reacting_users import REACTING, with_reactions
 from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
 from tests.support.worker_handle import WorkerHandle, wait_until
 
@@ -57,14 +58,15 @@ class Group:
 def test_workers_that_join_leave_and_die_have_the_outcome_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path, size: int, seed: int
 ) -> None:
-    """Promise: rows, interactions, models and lists are those of one worker that was never disturbed."""
+    """Promise: rows, interactions, rewards, models and lists are those of one worker that nothing disturbed."""
     rng = np.random.default_rng(seed)
     log = generate_log(EVENTS)
-    expected = reference_outcome(servers, tmp_path / "reference", log)
+    expected = reference_outcome(servers, tmp_path / "reference", log, reactions=True)
     with clean_environment(
-        servers, tmp_path / "group", models=ADDITIVE, snapshot_interval=1.5
+        servers, tmp_path / "group", models=ADDITIVE, snapshot_interval=1.5, **REACTING
     ) as environment:
         group = Group(environment, size)
+        log = with_reactions(environment, group.running[1], log)
         with LogFeeder(environment, log.records, rate=RATE / 3, until_fraction=0.05) as feed:
             for step in range(N_STEPS):
                 # Events arrive while partitions move; a part of the log waits for the next step.

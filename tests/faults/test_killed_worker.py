@@ -11,6 +11,7 @@ from tests.support.crash_runs import ADDITIVE, RATE, reference_outcome
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import clean_environment
 from tests.support.log_feeder import LogFeeder
+from tests.support.reacting_users import REACTING, with_reactions
 from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
 
 N_KILLS: Final = 20
@@ -36,15 +37,18 @@ the events of one kill. The first four batches of a log are markers of its owner
 def test_a_worker_killed_twenty_times_has_the_outcome_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path, seed: int
 ) -> None:
-    """Promise: rows, interactions, models and lists are those of a run without a kill."""
+    """Promise: rows, interactions, rewards, models and lists are those of a run without a kill, erased users gone."""
     rng = np.random.default_rng(seed)
     log = generate_log(N_EVENTS)
-    expected = reference_outcome(servers, tmp_path / "reference", log)
+    expected = reference_outcome(servers, tmp_path / "reference", log, reactions=True)
     # Each moment at least twice, in a seeded order.
     order = [name for _ in range(1 + N_KILLS // len(MOMENTS)) for name in rng.permutation(list(MOMENTS))]
     with clean_environment(
-        servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=0.5
+        servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=0.5, **REACTING
     ) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        log = with_reactions(environment, worker, log)
+        worker.kill()
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.05) as feed:
             for kill, moment in enumerate(order[:N_KILLS]):
                 n = int(rng.choice(MOMENTS[moment]))

@@ -11,21 +11,21 @@ from redis import Redis
 from stream_app.client.redis_contract import user_key
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
-from tests.faults.test_redis_faults import (
-    RATE,
-    SETTINGS,
-    assert_no_list_is_older_than_an_event,
-    configure,
-    final_outcome,
-    reference_of,
-    wait_until_published,
-    wait_until_republished,
-)
-from tests.support.generated_log import GeneratedLog, generate_log
+from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import clean_environment
 from tests.support.kafka_records import KafkaRecord
 from tests.support.log_feeder import LogFeeder
-from tests.support.run_outcome import RunOutcome, assert_same_outcome, read_outcome
+from tests.support.reacting_users import with_reactions
+from tests.support.redis_runs import (
+    RATE,
+    SETTINGS,
+    assert_no_list_is_older_than_an_event,
+    final_outcome,
+    wait_until_published,
+    wait_until_republished,
+)
+from tests.support.run_outcome import RunOutcome, assert_same_outcome
+from tests.support.server_faults import configure
 from tests.support.tcp_proxy import TcpProxy
 from topics.events import Click, Erasure
 
@@ -34,19 +34,6 @@ SLOW: Final = 0.3
 
 TOO_SLOW: Final = 2.5
 """Seconds of a reply that arrives after the worker's timeout of 2 s."""
-
-
-@pytest.fixture(scope="module")
-def log() -> GeneratedLog:
-    return generate_log(2_000, users=150)
-
-
-@pytest.fixture(scope="module")
-def reference(
-    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory, log: GeneratedLog
-) -> RunOutcome:
-    """The outcome of a run without a fault."""
-    return reference_of(servers, tmp_path_factory.mktemp("reference"), log)
 
 
 @pytest.fixture
@@ -95,8 +82,10 @@ def test_lists_are_complete_after_a_failover(
     ):
         configure(replica, "REPLICAOF", "127.0.0.1", str(primary.port))
         worker = environment.start_worker().wait_until_ready()
+        log = with_reactions(environment, worker, log)
+        n_before = worker.events("accepted")
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.4) as feed:
-            worker.wait_until(lambda: worker.events("accepted") > 500, "the first events")
+            worker.wait_until(lambda: worker.events("accepted") > n_before + 500, "the first events")
             worker.wait_until(
                 lambda: is_replicated(primary, replica), "the replica to have the first lists", seconds=60
             )
@@ -109,7 +98,7 @@ def test_lists_are_complete_after_a_failover(
                     "more checks than the replica knows",
                 )
             feed.advance_to(0.8)
-            worker.wait_until(lambda: worker.events("accepted") > 1_200, "more events")
+            worker.wait_until(lambda: worker.events("accepted") > n_before + 1_200, "more events")
             primary.kill()
             worker.wait_until(
                 lambda: worker.metric("headrace_flush_failures_total") > 0, "a failed flush", seconds=120
@@ -125,11 +114,10 @@ def test_lists_are_complete_after_a_failover(
             wait_until_republished(environment, worker, log.users, republications)
             assert "Redis lost its newest writes" in environment.log_text()
             # Without a command.
-            assert_same_outcome(read_outcome(environment, log), reference)
+            assert_same_outcome(final_outcome(environment, worker, log, republish=False), reference)
         else:
             assert_no_list_is_older_than_an_event(environment, log.users)
-            assert_same_outcome(final_outcome(environment, log), reference)
-        assert worker.terminate() == 0, worker.log
+            assert_same_outcome(final_outcome(environment, worker, log), reference)
 
 
 @pytest.mark.faults
@@ -191,9 +179,11 @@ def test_a_slow_redis_loses_no_list(
     """Promise: slow replies fail no flush; a reply after the timeout is not taken as that of a later command."""
     with clean_environment(servers, tmp_path, redis=address_of(proxy), **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
+        log = with_reactions(environment, worker, log)
+        n_before = worker.events("accepted")
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.5) as feed:
             proxy.delay = SLOW
-            worker.wait_until(lambda: worker.events("accepted") > 500, "the first events")
+            worker.wait_until(lambda: worker.events("accepted") > n_before + 500, "the first events")
             published = worker.metric("headrace_lists_published_total")
             worker.wait_until(
                 lambda: worker.metric("headrace_lists_published_total") > published, "lists to be published"
@@ -215,7 +205,6 @@ def test_a_slow_redis_loses_no_list(
             feed.advance_to(1.0)
         wait_until_published(environment, worker, log.users)
         assert_no_list_is_older_than_an_event(environment, log.users)
-        assert_same_outcome(final_outcome(environment, log), reference)
+        assert_same_outcome(final_outcome(environment, worker, log), reference)
         for user_id, each in environment.user_lists(log.users).items():
             assert each.key == user_key(user_id)
-        assert worker.terminate() == 0, worker.log

@@ -3,41 +3,31 @@
 After each fault the lists of all users are there, and equal those of a run without a fault.
 """
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-from redis import Redis
 
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
-from tests.support.crash_runs import ADDITIVE
-from tests.support.generated_log import GeneratedLog, generate_log
+from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import (
     IntegrationEnvironment,
     clean_environment,
     send_click,
 )
 from tests.support.log_feeder import LogFeeder
-from tests.support.newest_records import last_interactions
-from tests.support.run_outcome import RunOutcome, assert_same_outcome, read_outcome
-from tests.support.worker_handle import WorkerHandle
-from topics.events import rfc3339
-
-SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
-RATE: Final = 1_000.0
-
-
-def configure(redis: EmbeddedRedis, *arguments: str) -> None:
-    with Redis.from_url(redis.address) as connection:
-        connection.execute_command(*arguments)
-
-
-def send_signal(redis: EmbeddedRedis, number: int) -> None:
-    assert redis.pid is not None
-    os.kill(redis.pid, number)
+from tests.support.reacting_users import with_reactions
+from tests.support.redis_runs import (
+    RATE,
+    SETTINGS,
+    assert_no_list_is_older_than_an_event,
+    final_outcome,
+    wait_until_published,
+    wait_until_republished,
+)
+from tests.support.run_outcome import RunOutcome, assert_same_outcome
+from tests.support.server_faults import configure, resume, suspend
 
 
 class Fault(NamedTuple):
@@ -49,11 +39,7 @@ class Fault(NamedTuple):
 
 
 FAULTS: Final = {
-    "stopped": Fault(
-        lambda redis: send_signal(redis, signal.SIGSTOP),
-        lambda redis: send_signal(redis, signal.SIGCONT),
-        "no reply within 2 s",
-    ),
+    "stopped": Fault(suspend, resume, "no reply within 2 s"),
     "killed": Fault(EmbeddedRedis.kill, EmbeddedRedis.start, "Redis is unavailable"),
     "full": Fault(
         lambda redis: configure(redis, "CONFIG", "SET", "maxmemory", "1"),
@@ -77,79 +63,6 @@ def worker_log(environment: IntegrationEnvironment) -> str:
     return (environment.folder / "worker-1.log").read_text()
 
 
-def wait_until_published(environment: IntegrationEnvironment, worker: WorkerHandle, users: set[str]) -> None:
-    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
-    worker.wait_until(
-        lambda: len(environment.user_lists(users)) == len(users), "lists of all users", seconds=240
-    )
-    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user", seconds=240)
-
-
-def wait_until_republished(
-    environment: IntegrationEnvironment, worker: WorkerHandle, users: set[str], republications: float
-) -> None:
-    """Wait until all lists were published again, after the first so many times."""
-    worker.wait_until(
-        lambda: (
-            worker.metric("headrace_republications_total") > republications
-            and worker.metric("headrace_republication_users") == 0
-            and len(environment.user_lists(users)) == len(users)
-        ),
-        "all lists",
-        seconds=240,
-    )
-    worker.wait_until(
-        lambda: (
-            environment.redis.hget("headrace:epoch", "0") == environment.redis.hget("headrace:epoch", "epoch")
-        ),
-        "the partitions to be complete",
-        seconds=240,
-    )
-
-
-def assert_no_list_is_older_than_an_event(environment: IntegrationEnvironment, users: set[str]) -> None:
-    """Check that each list was ranked after the last event of its user, without a command."""
-    learned = last_interactions(environment)
-    lists = environment.user_lists(users)
-    older = {
-        user_id: (lists[user_id].generated_at, rfc3339(learned[user_id]))
-        for user_id in users
-        if lists[user_id].generated_at < rfc3339(learned[user_id])
-    }
-    assert not older, f"{len(older)} of {len(users)} lists are older than an event: {older}"
-
-
-def final_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunOutcome:
-    """The outcome after `headrace republish`, which ranks all lists by the final models."""
-    status, output = environment.run_command("republish")
-    assert status == 0, output
-    assert output.rstrip().endswith("all lists of 4 partitions were published"), output
-    return read_outcome(environment, log)
-
-
-def reference_of(servers: EmbeddedServers, folder: Path, log: GeneratedLog) -> RunOutcome:
-    """The outcome of a run without a fault."""
-    with clean_environment(servers, folder, **SETTINGS) as environment:
-        worker = environment.start_worker().wait_until_ready()
-        with LogFeeder(environment, log.records, rate=RATE):
-            pass
-        wait_until_published(environment, worker, log.users)
-        return final_outcome(environment, log)
-
-
-@pytest.fixture(scope="module")
-def log() -> GeneratedLog:
-    return generate_log(2_000, users=150)
-
-
-@pytest.fixture(scope="module")
-def reference(
-    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory, log: GeneratedLog
-) -> RunOutcome:
-    """The outcome of a run without a fault."""
-    return reference_of(servers, tmp_path_factory.mktemp("reference"), log)
-
-
 @pytest.mark.faults
 @pytest.mark.parametrize("name", FAULTS)
 def test_lists_are_published_after_an_outage(
@@ -162,8 +75,10 @@ def test_lists_are_published_after_an_outage(
         clean_environment(servers, tmp_path, redis=redis.address, **SETTINGS) as environment,
     ):
         worker = environment.start_worker().wait_until_ready()
+        log = with_reactions(environment, worker, log)
+        n_before = worker.events("accepted")
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.5) as feed:
-            worker.wait_until(lambda: worker.events("accepted") > 500, "the first events")
+            worker.wait_until(lambda: worker.events("accepted") > n_before + 500, "the first events")
             fault.begin(redis)
             feed.advance_to(1.0)
             worker.wait_until(
@@ -175,8 +90,7 @@ def test_lists_are_published_after_an_outage(
         fault.end(redis)
         wait_until_published(environment, worker, log.users)
         assert_no_list_is_older_than_an_event(environment, log.users)
-        assert_same_outcome(final_outcome(environment, log), reference)
-        assert worker.terminate() == 0, worker.log
+        assert_same_outcome(final_outcome(environment, worker, log), reference)
 
 
 @pytest.mark.faults
@@ -186,6 +100,7 @@ def test_an_emptied_redis_has_all_lists_again_without_an_event(
     """Promise: an emptied Redis is noticed, and all lists are published again."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
+        log = with_reactions(environment, worker, log)
         with LogFeeder(environment, log.records, rate=RATE):
             pass
         wait_until_published(environment, worker, log.users)
@@ -194,7 +109,7 @@ def test_an_emptied_redis_has_all_lists_again_without_an_event(
         wait_until_republished(environment, worker, log.users, republications)
         assert "Redis lacks lists" in worker_log(environment)
         # Each list was ranked by the final models: nothing else has to be done.
-        assert_same_outcome(read_outcome(environment, log), reference)
+        assert_same_outcome(final_outcome(environment, worker, log, republish=False), reference)
 
 
 @pytest.mark.faults
@@ -204,6 +119,7 @@ def test_a_redis_that_returns_with_old_data_has_all_lists_again(
     """Promise: a Redis that went back to older data is noticed, and all lists are published again."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
+        log = with_reactions(environment, worker, log)
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.3) as feed:
             worker.wait_until(lambda: environment.redis.hexists("headrace:epoch", "epoch"), "an epoch")
             old = {key: environment.redis.dump(key) for key in environment.redis.scan_iter()}
@@ -219,12 +135,12 @@ def test_a_redis_that_returns_with_old_data_has_all_lists_again(
         wait_until_republished(environment, worker, log.users, republications)
         assert "Redis lost its newest writes" in worker_log(environment)
         # Without a command: each list was ranked by the final models.
-        assert_same_outcome(read_outcome(environment, log), reference)
+        assert_same_outcome(final_outcome(environment, worker, log, republish=False), reference)
 
 
 @pytest.mark.faults
 def test_fresh_events_come_before_lists_that_are_published_again(
-    servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
+    servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog
 ) -> None:
     """Promise: the list of a fresh event does not wait for the lists that are published again."""
     # About 15 s of work for each of two workers.
@@ -243,7 +159,7 @@ def test_fresh_events_come_before_lists_that_are_published_again(
         first.wait_until(lambda: environment.user_lists(["fresh"]), "the list of the fresh event")
         assert len(environment.user_lists(log.users)) < len(log.users)
         first.wait_until(
-            lambda: environment.user_lists(log.users).keys() == reference.lists.keys(),
+            lambda: environment.user_lists(log.users).keys() == log.users,
             "all lists",
             seconds=240,
         )

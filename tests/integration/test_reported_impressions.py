@@ -12,21 +12,14 @@ from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
-from topics.catalog import IMPRESSIONS, REWARDS
+from tests.support.reward_log import rewards_on_log
+from topics.catalog import IMPRESSIONS
 from topics.events import Impression
-from topics.records import Reward, RewardKind
+from topics.records import RewardKind
 
 USERS = ("ann", "bob", "cem")
 ASYNC_CLIENT_USER = "änne"
 ITEMS = 6
-
-
-def read_rewards(environment: IntegrationEnvironment) -> list[Reward]:
-    return [
-        msgspec.msgpack.decode(each.value, type=Reward)
-        for each in environment.read(REWARDS.name)
-        if each.value
-    ]
 
 
 def list_ids(environment: IntegrationEnvironment, users: Sequence[str]) -> dict[str, str]:
@@ -54,7 +47,7 @@ async def test_reported_impressions_are_attributed_to_the_policy_of_the_list(
         worker.wait_until(lambda: environment.uncommitted() == 0, "the clicks to be committed")
 
         # Some second clicks are rewards of a list, which then counts as displayed.
-        n_lists_seen_before = sum(each.first_exposure for each in read_rewards(environment))
+        n_lists_seen_before = sum(each.first_exposure for each, _ in rewards_on_log(environment))
         worker.wait_until(
             lambda: worker.metric("headrace_policy_lists_seen_total") == n_lists_seen_before,
             "the rewards to be counted",
@@ -97,7 +90,7 @@ async def test_reported_impressions_are_attributed_to_the_policy_of_the_list(
             lambda: worker.metric("headrace_policy_lists_seen_total") == n_lists_seen_before + len(all_users),
             "the lists to count as displayed",
         )
-        rewards = read_rewards(environment)
+        rewards = [each for each, _ in rewards_on_log(environment)]
         seen = {each.user_id: list(each.seen) for each in rewards if each.kind is RewardKind.IMPRESSION}
         assert seen == displayed
         assert worker.terminate() == 0, worker.log

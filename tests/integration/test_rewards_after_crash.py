@@ -18,20 +18,18 @@ from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import KafkaRecord, sent, to_record
 from tests.support.log_feeder import LogFeeder
+from tests.support.reward_log import rewards_on_log
 from tests.support.run_outcome import wait_until_settled
 from tests.support.worker_handle import WorkerHandle
-from topics.catalog import LISTS, REWARDS
+from topics.catalog import LISTS
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
-from topics.log_keys import user_of
-from topics.records import RecommendationList, Reward, RewardKind
+from topics.records import RecommendationList, RewardKind
 
 EVENTS: Final = 6_000
 """Number of events before the reactions."""
 
 SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
 """Settings with which the lists of all runs are equal."""
-
-_decoder: Final = msgspec.msgpack.Decoder(Reward)
 
 
 class Reactions(NamedTuple):
@@ -138,27 +136,19 @@ def read_rewards(
     displayed_lists = {
         user: (each.list_id, *(item.id for item in each.items)) for user, each in lists.items()
     }
-    watermarks: dict[tuple[int, int], tuple[int, int]] = {}
     rewards: dict[tuple[str, str, str, int], tuple[float, float, int]] = {}
     positions_seen: dict[tuple[str, str], list[int]] = {}
     records = 0
     rewarded = dict.fromkeys(sorted(without_list_id_reactions), 0)
-    for record in environment.read(REWARDS.name):
-        if record.value is None:  # a marker of an owner
-            continue
-        reward = _decoder.decode(record.value)
-        assert user_of(record.key or b"") == reward.user_id.encode()
-        assert record.partition == reward.partition
+    for reward, is_new in rewards_on_log(environment):
         without_list = (reward.user_id, reward.item_id) in without_list_id_reactions
         # Rewards of the first events: their list depends on milliseconds.
         of_previous_list = (
             not without_list and reward.list_id != displayed_lists.get(reward.user_id, ("",))[0]
         )
         records += not of_previous_list
-        source, line = (int(reward.source), reward.partition), (reward.offset, reward.line)
-        if line <= watermarks.get(source, (-1, -1)):
+        if not is_new:
             continue
-        watermarks[source] = line
         if without_list:
             assert (reward.kind, reward.value) == (RewardKind.CLICK, 1.0)
             rewarded[reward.user_id, reward.item_id] += 1
@@ -336,7 +326,7 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
             )
         worker.wait_until(lambda: environment.uncommitted() == 0, "all orders to be committed")
         assert worker.terminate() == 0, worker.log
-        rewards = [_decoder.decode(each.value) for each in environment.read(REWARDS.name) if each.value]
+        rewards = [each for each, _ in rewards_on_log(environment)]
     purchase_rewards = {
         each.user_id: (each.list_id, each.position) for each in rewards if each.kind is RewardKind.PURCHASE
     }
@@ -397,7 +387,7 @@ def test_clicks_of_a_backlog_find_lists_beyond_the_limit_after_a_crash(
         )
         worker = environment.start_worker().wait_until_ready()
         worker.wait_until(lambda: environment.uncommitted() == 0, "all clicks to be committed")
-        rewards = [_decoder.decode(each.value) for each in environment.read(REWARDS.name) if each.value]
+        rewards = [each for each, _ in rewards_on_log(environment)]
     assert {each.user_id: each.list_id for each in rewards} == {
         user_id: each.list_id for user_id, each in lists.items()
     }

@@ -8,6 +8,7 @@ from stream_app.tools.embedded import EmbeddedServers
 from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.log_feeder import LogFeeder
+from tests.support.reacting_users import REACTING, with_reactions
 from tests.support.run_outcome import RunOutcome, read_outcome, wait_until_settled
 from tests.support.worker_handle import WorkerHandle, wait_until
 
@@ -20,7 +21,7 @@ EVENTS: Final = 9_000
 RATE: Final = 1_500.0
 """Events per second of a run with a crash."""
 
-_REFERENCE_OUTCOMES: dict[int, RunOutcome] = {}
+_REFERENCE_OUTCOMES: dict[tuple[int, bool], RunOutcome] = {}
 
 
 def kill_mid_run(
@@ -52,13 +53,45 @@ def kill_mid_run(
     return environment.start_worker()
 
 
-def reference_outcome(servers: EmbeddedServers, folder: Path, log: GeneratedLog) -> RunOutcome:
-    """The outcome of a run of one worker without a crash; cached for all tests of a process."""
-    if id(log) not in _REFERENCE_OUTCOMES:
-        with clean_environment(servers, folder, models=ADDITIVE) as environment:
+def assert_reactions(outcome: RunOutcome) -> None:
+    """Check that an outcome has what the users of `tests.support.reacting_users` cause."""
+    kinds = {kind for _, kind, _, _ in outcome.rewards.rewards}
+    assert kinds >= {
+        "click",
+        "cart",
+        "wishlist",
+        "purchase",
+        "like",
+        "dislike",
+        "hide",
+        "impression",
+        "erasure",
+    }
+    assert outcome.remainders
+    assert {name.partition(" of ")[0] for name in outcome.learned} == {"metrics", "sums", "impressions"}
+
+
+def reference_outcome(
+    servers: EmbeddedServers, folder: Path, log: GeneratedLog, *, reactions: bool = False
+) -> RunOutcome:
+    """The outcome of a run of one worker without a crash; cached for all tests of a process.
+
+    Parameters
+    ----------
+    reactions
+        Whether users react to their lists, and users are erased (`tests.support.reacting_users`).
+    """
+    run = (id(log), reactions)
+    if run not in _REFERENCE_OUTCOMES:
+        settings = REACTING if reactions else {}
+        with clean_environment(servers, folder, models=ADDITIVE, **settings) as environment:
             worker = environment.start_worker().wait_until_ready()
+            if reactions:
+                log = with_reactions(environment, worker, log)
             with LogFeeder(environment, log.records, rate=2 * RATE):
                 pass
             wait_until_settled(environment, worker, log)
-            _REFERENCE_OUTCOMES[id(log)] = read_outcome(environment, log, models_of=1)
-    return _REFERENCE_OUTCOMES[id(log)]
+            _REFERENCE_OUTCOMES[run] = outcome = read_outcome(environment, log, models_of=1)
+            if reactions:
+                assert_reactions(outcome)
+    return _REFERENCE_OUTCOMES[run]

@@ -1,6 +1,7 @@
 """Users who are erased in the middle of a log."""
 
 import time
+from collections.abc import Collection
 from typing import Final
 
 from stream_app.client.redis_contract import search_key, user_key
@@ -38,7 +39,7 @@ def with_erased_users(log: GeneratedLog, n_users: int) -> tuple[GeneratedLog, se
     return GeneratedLog(records, log.users, log.n_accepted + 4 * n_users), set(erased)
 
 
-def keys_of_erased(environment: IntegrationEnvironment, erased: set[str]) -> list[str]:
+def keys_of_erased(environment: IntegrationEnvironment, erased: Collection[str]) -> list[str]:
     """The keys of erased users that hold a list."""
     return [
         key

@@ -8,10 +8,13 @@ import numpy as np
 
 from stream_app.models.repeated_choices import WIDTH
 from tests.support.kafka_records import KafkaRecord, to_record
-from topics.events import Action, Click, OrderLine, Purchase, Search
+from topics.events import Action, Click, Feedback, FeedbackKind, OrderLine, Purchase, Search
 
 ITEMS_OF_USER: Final = WIDTH - 2
 """Different items of a user: with more than the models count, they depend on the order of views and purchases."""
+
+
+_Event = Click | Feedback | Search | Purchase
 
 
 class GeneratedLog(NamedTuple):
@@ -20,12 +23,14 @@ class GeneratedLog(NamedTuple):
     records: list[KafkaRecord]
     users: set[str]
     n_accepted: int
-    """Number of events without duplicates."""
+    """Number of events with an interaction, without duplicates."""
+    erased: frozenset[str] = frozenset()
+    """Users who are erased at the end of the log; they are not among `users`."""
 
 
 @functools.cache
 def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 11) -> GeneratedLog:
-    """Sessions of users over the last day: searches, clicks, purchases; some are late, some are sent twice.
+    """Sessions of users over the last day: searches, clicks, purchases, opinions; some are late, some sent twice.
 
     There are fewer items than the neighbor limit of an item, so that no neighbor is pruned, fewer events per user
     than the deduplication ring holds, and fewer items of a user than the models count.
@@ -34,7 +39,7 @@ def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 
     start = time.time() - 20 * 3600
     popularity = 1.0 / np.arange(1, items + 1) ** 0.7
     popularity /= popularity.sum()
-    timed: list[tuple[float, Click | Search | Purchase]] = []
+    timed: list[tuple[float, _Event]] = []
     number = 0
     while number < events:
         user = int(rng.integers(users))
@@ -64,7 +69,7 @@ def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 
     return GeneratedLog(records, {event.user_id for _, event in timed}, len(timed))
 
 
-def _make_event(event_id: str, user: int, ts: int, item: int, u: float) -> Click | Search | Purchase:
+def _make_event(event_id: str, user: int, ts: int, item: int, u: float) -> _Event:
     first = 7 * user
     other = (first + (item * 7 + 3) % ITEMS_OF_USER) % 90
     item = (first + item % ITEMS_OF_USER) % 90
@@ -83,5 +88,8 @@ def _make_event(event_id: str, user: int, ts: int, item: int, u: float) -> Click
             OrderLine(item_id=f"item-{other}", price=4.25),
         ]
         return Purchase(order_id=f"order-{event_id}", items=lines, currency="EUR", **common)
+    if u < 0.27:
+        kind = (FeedbackKind.LIKE, FeedbackKind.LIKE, FeedbackKind.DISLIKE, FeedbackKind.HIDE)[item % 4]
+        return Feedback(item_id=f"item-{other}", kind=kind, **common)
     action = (Action.VIEW, Action.VIEW, Action.DETAIL, Action.CART)[item % 4]
     return Click(item_id=f"item-{item}", action=action, **common)

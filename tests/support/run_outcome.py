@@ -7,16 +7,20 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from state.row import EMPTY_ROW, UserRow
 from state.snapshots.store import folder_store
 from stream_app.client.redis_contract import popular_key
+from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import load_settings
 from stream_app.worker.model_loading import load_models
+from tests.support.erased_users import keys_of_erased
 from tests.support.generated_log import GeneratedLog
-from tests.support.integration_environment import IntegrationEnvironment
-from tests.support.worker_handle import WorkerHandle
+from tests.support.integration_environment import FUSED_ORDER, IntegrationEnvironment
+from tests.support.reward_log import RewardOutcome, learned_from_rewards, reward_outcome
+from tests.support.worker_handle import WorkerHandle, wait_until
 from topics.records import Interaction, RecommendationList
 
 _decoder: Final = msgspec.msgpack.Decoder(Interaction)
@@ -31,8 +35,14 @@ class RunOutcome(NamedTuple):
     rows: dict[str, UserRow]
     interactions: dict[tuple[int, int, int], bytes]
     """By source, partition and offset, without duplicates (at or below the watermark)."""
+    remainders: set[bytes]
+    """Hashes of the erased users."""
+    rewards: RewardOutcome
+    """Empty unless reactions must name their list."""
     models: str = ""
     """Digest of the additive models; empty if they are not compared."""
+    learned: dict[str, Any] = {}  # noqa: RUF012  # a default of a named tuple
+    """What rewards and impressions have taught; empty if the models are not compared."""
 
 
 SEGMENTS: Final = ("all", *(f"country:{c}" for c in ("FR", "DE", "JP", "BR")),
@@ -88,26 +98,63 @@ def read_outcome(
     models_of
         Number of the worker whose newest snapshot has the models; None to leave them out.
     """
+    wait_until(
+        lambda: not environment.rows().keys() & log.erased and not keys_of_erased(environment, log.erased),
+        "no row and no list of an erased user",
+        seconds=120,
+    )
     popular = {name: environment.read_list(popular_key(name)) for name in SEGMENTS}
+    models = None if models_of is None else models_of_snapshot(environment, models_of)
+    # Otherwise rewards depend on the moment at which each list is published.
+    is_comparable = bool(environment.overrides.get("reward_require_list_id"))
+    learned = learned_from_rewards(models) if models is not None and is_comparable else {}
+    assert not [name for name in learned if name.partition(" of ")[2] in log.erased]
     return RunOutcome(
         environment.user_lists(log.users),
         {name: found for name, found in popular.items() if found is not None},
         environment.item_lists(),
         environment.rows(),
-        deduplicate(environment.interactions()),
-        "" if models_of is None else digest_of_models(environment, models_of),
+        _without_list_ids(deduplicate(environment.interactions())),
+        set(environment.remainders()),
+        reward_outcome(environment) if is_comparable else RewardOutcome({}, {}),
+        "" if models is None else _digest(models),
+        learned,
     )
 
 
 def digest_of_models(environment: IntegrationEnvironment, number: int = 1) -> str:
     """The digest of the additive models in the newest snapshot of a worker."""
-    settings = load_settings(models=msgspec.json.decode(str(environment.overrides["models"])))
+    return _digest(models_of_snapshot(environment, number))
+
+
+def _digest(models: ModelSet) -> str:
+    return f"{models.version} interactions, {models.digest()}"
+
+
+def models_of_snapshot(environment: IntegrationEnvironment, number: int = 1) -> ModelSet:
+    """The models in the newest snapshot of a worker."""
+    settings = load_settings(
+        models=msgspec.json.decode(str(environment.overrides["models"])),
+        policies=environment.overrides.get("policies", FUSED_ORDER),
+    )
     loaded = load_models(
         partial(make_models, settings.ranking_config),
         folder_store(environment.data_dir(number) / "models"),
     )
     assert loaded.positions, "the worker has no snapshot"
-    return f"{loaded.models.version} interactions, {loaded.models.digest()}"
+    return loaded.models
+
+
+def _without_list_ids(
+    interactions: Mapping[tuple[int, int, int], bytes],
+) -> dict[tuple[int, int, int], bytes]:
+    """The interactions, without the ids of the lists that users reacted to: those of two runs differ."""
+    return {
+        record_id: raw
+        if not (interaction := _decoder.decode(raw)).list_id
+        else msgspec.msgpack.encode(structs.replace(interaction, list_id="named"))
+        for record_id, raw in interactions.items()
+    }
 
 
 def deduplicate(interactions: Iterable[tuple[Interaction, bytes]]) -> dict[tuple[int, int, int], bytes]:
@@ -145,6 +192,12 @@ def assert_same_outcome(found: RunOutcome, wanted: RunOutcome) -> None:
     messages = _differences("interactions", found.interactions, wanted.interactions)
     if found.models and wanted.models and found.models != wanted.models:
         messages.append(f"models: {found.models}, not {wanted.models}")
+    if found.models and wanted.models:
+        messages += _differences("learned from rewards", found.learned, wanted.learned)
+    if found.remainders != wanted.remainders:
+        messages.append(f"erased users: {len(found.remainders)}, not {len(wanted.remainders)}")
+    messages += _differences("rewards", found.rewards.rewards, wanted.rewards.rewards)
+    messages += _differences("displayed items", found.rewards.positions_seen, wanted.rewards.positions_seen)
     for field_name in _comparable_row(EMPTY_ROW):
         messages += _differences(
             f"rows, {field_name}",
