@@ -54,7 +54,7 @@ def _imports_by_module() -> dict[str, frozenset[str]]:
     return {
         name: frozenset(
             package
-            for imported in (name, *_imports(ast.parse(path.read_text())))
+            for imported in (name, *imports_of(ast.parse(path.read_text())))
             for package in _with_packages(imported)
             if package in files and package != name
         )
@@ -62,7 +62,8 @@ def _imports_by_module() -> dict[str, frozenset[str]]:
     }
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """The names that a module imports: modules, and what is taken from them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module

@@ -1,11 +1,11 @@
 """The code that is mutated, and the tests of each module."""
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from tests.mutation.imports import imports_of
 from tests.support import ROOT
 
 PACKAGES: Final = {
@@ -114,13 +114,4 @@ def tests_of(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @cache
 def _imported(file: str) -> frozenset[str]:
-    return frozenset(_imports(ast.parse((ROOT / file).read_text())))
-
-
-def _imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+    return frozenset(imports_of(ast.parse((ROOT / file).read_text())))

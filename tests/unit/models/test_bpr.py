@@ -3,33 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context
 from stream_app.models.bpr import BPR
-from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.bpr import PairSettings, learn_pairs
 from stream_app.models.kernels.factors import Factors
 from stream_app.models.kernels.jit import plain
-from topics.records import Kind
+from tests.support.factor_model_builders import context, make_index, observation, share_of_own_group
 
 Floats = NDArray[np.float64]
-
-
-def observation(
-    user: str, item: int, weight: float = 1.0, *, repeat: bool = False, previous: tuple[int, ...] = ()
-) -> Observation:
-    before = np.array(previous, np.int32)
-    return Observation(user, item, 0.0, Kind.VIEW, weight, (), 1, repeat, before, np.zeros(len(before)))
-
-
-def context(user: str, *items: int) -> Context:
-    return Context(user, np.array(items, np.int32), np.zeros(len(items)), 0, (), 0.0)
-
-
-def make_index(capacity: int = 300) -> ItemIndex:
-    index = ItemIndex(capacity)
-    for number in range(100):
-        index.index(f"i{number}", 0.0)
-    return index
 
 
 def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
@@ -79,17 +60,7 @@ def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
 
 
 def test_it_separates_two_groups_of_users() -> None:
-    model = BPR(make_index(), seed=1)
-    rng = np.random.default_rng(0)
-    for _ in range(4000):
-        user = int(rng.integers(20))
-        item = 2 * int(rng.integers(10)) + user % 2  # even users choose even items, odd ones odd items
-        model.learn(observation(f"u{user}", item))
-    n_correct = 0
-    for user in range(20):
-        best = model.candidates(context(f"u{user}"), 8).items
-        n_correct += sum(item % 2 == user % 2 for item in best.tolist())
-    assert n_correct >= 0.85 * 20 * 8  # half of them by chance
+    assert share_of_own_group(BPR(make_index(), seed=1)) >= 0.85  # half of them by chance
 
 
 def test_an_unknown_user_is_represented_by_the_context_items() -> None:
