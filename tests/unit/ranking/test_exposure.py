@@ -91,6 +91,18 @@ def test_years_of_lists_stay_finite() -> None:
     assert report.new_share == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize("years", [0.1, 1.0, 10.0])
+def test_lists_of_years_ago_count_for_nothing(years: float) -> None:
+    models = make_models({"old": 90, "rare": 1})
+    later = START + years * 365 * 86_400.0
+    exposure = Exposure(models)
+    exposure.add(["rare"], START)
+    assert exposure.report(START)[2:] == (1.0, 1.0)
+    exposure.add(["old"], later)
+    report = exposure.report(later)
+    assert (report.coverage, report.long_tail_share, report.new_share) == pytest.approx((0.5, 0.0, 0.0))
+
+
 def test_infinite_half_life_weighs_all_lists_equally() -> None:
     exposure = Exposure(make_models({"a": 1, "b": 1}), half_life=math.inf)
     exposure.add(["a"], START)

@@ -99,3 +99,13 @@ def test_diversity_rule_increases_intra_list_diversity() -> None:
     assert reports[0] == (0.0, 1.0)
     assert reports[1].dissimilarity > 0.8
     assert reports[1].categories == 4.0
+
+
+@pytest.mark.parametrize("years", [0.1, 1.0, 10.0])
+def test_lists_of_years_ago_count_for_nothing(years: float) -> None:
+    lists = IntraListDiversity(CATALOG)
+    lists.add(["boot", "twin"], START)
+    lists.add(["boot", "hat"], START + years * 365 * 86_400.0)
+    assert lists.report() == pytest.approx((1.0, 2.0))
+    lists.add(["boot", "twin"], START + years * 365 * 86_400.0)
+    assert lists.report() == pytest.approx((0.5, 1.5))

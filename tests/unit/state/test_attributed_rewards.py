@@ -169,6 +169,32 @@ def test_an_impression_of_a_list_marks_all_items_as_seen(case: AttributionCase) 
     assert seen(case.clicks("c")) == [()]
 
 
+@pytest.mark.parametrize("list_id", ["l", None])
+def test_the_reward_of_an_impression_is_about_its_seen_items_alone(
+    case: AttributionCase, list_id: str | None
+) -> None:
+    case.listed("l", "shoe", "sock", propensities=pack_propensities([0.5, 0.25]), features=bytes(range(8)))
+    [reward] = case.sees("sock", list_id=list_id).rewards
+    assert reward == Reward(
+        source=Source.IMPRESSION,
+        partition=3,
+        offset=1,
+        line=0,
+        ts=T + 5.0,
+        user_id="ann",
+        list_id="l",
+        policy="thompson",
+        kind=RewardKind.IMPRESSION,
+        delay=5.0,
+        first_exposure=True,
+        seen=("sock",),
+        seen_positions=(1,),
+        seen_propensities=(0.25,),
+        seen_features=bytes(range(4, 8)),
+        explicit=list_id is not None,
+    )
+
+
 def test_an_impression_with_items_marks_those_items_only(
     case: AttributionCase,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from state import dedup
 from state.dedup import CAPACITY, find, remember
 from state.row import (
     EMPTY_ROW,
@@ -76,3 +77,13 @@ def test_a_hash_that_crosses_two_entries_is_not_an_event() -> None:
     assert len(crossing) == len(entry)
     assert find(crossing, "e1") is None
     assert find(crossing * 2 + entry, "e1") == (int(Source.SEARCH), 41)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 1 << 24, 1 << 32, (1 << 40) - 1])
+def test_an_event_is_found_although_its_hash_is_also_part_of_its_position(
+    monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    monkeypatch.setattr(dedup, "_hash", lambda event_id: bytes(6) if event_id == "e" else b"\1" * 6)
+    ring = remember(remember(b"", "e", Source.CLICK, offset), "other", Source.CLICK, 0)
+    assert find(ring, "e") == (Source.CLICK, offset)
+    assert find(ring[12:], "e") is None
