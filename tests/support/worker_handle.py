@@ -14,6 +14,8 @@ from stream_app.tools.environment.metrics_endpoint import fetch_metrics
 from stream_app.tools.environment.worker_pool import WorkerProcess
 
 _POLL: Final = 0.05
+_LONGEST_POLL: Final = 0.3
+"""Where a look takes long, on a busy machine, there are fewer: they would keep the machine busy."""
 
 _START_SECONDS: Final = 240.0
 """Deadline of a start; deadlines are generous, so that tests pass on a machine with a load of 10."""
@@ -29,11 +31,14 @@ _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 def wait_until(condition: Callable[[], object], description: str, *, seconds: float) -> None:
     """Poll until `condition` holds; fail with `description` after `seconds`."""
-    deadline = time.monotonic() + seconds
+    now = time.monotonic()
+    deadline = now + seconds
     while not condition():
-        if time.monotonic() > deadline:
+        looked_at, now = now, time.monotonic()
+        if now > deadline:
             raise AssertionError(f"not reached within {seconds:.0f} s: {description}")
-        time.sleep(_POLL)
+        time.sleep(min(max(_POLL, 2.0 * (now - looked_at)), _LONGEST_POLL))
+        now = time.monotonic()
 
 
 class WorkerHandle:
