@@ -141,6 +141,7 @@ def test_an_impression_that_is_not_acknowledged_before_the_close_is_dropped(
     broker.may_answer.set()
     thread = reporter._thread
     assert thread is not None
+    assert thread.daemon, "it does not keep the process from its end"
     thread.join(MAX_WAIT)
     # The late acknowledgement counts nothing twice.
     assert reporter.counts == ReporterCounts(sent=0, pending=0, dropped=2, rejected=0)

@@ -7,6 +7,7 @@ import pytest
 
 from state.user_rows import StoreError
 from stream_app.client.redis_contract import search_key, user_key
+from stream_app.publishing import flush_loop
 from stream_app.publishing.publisher import Document
 from tests.support.in_memory_worker import InMemoryWorker, run_pending_tasks
 from tests.support.virtual_time import run_in_virtual_time
@@ -88,3 +89,22 @@ async def test_a_user_whose_row_cannot_be_read_now_gets_the_lists_later(worker: 
     # The events' times stay with them.
     assert worker.count("freshness_seconds_count") == 2
     assert worker.count("search_freshness_seconds_count") == 1
+
+
+@pytest.mark.parametrize("first", ["sending", "work"])
+async def test_a_loop_whose_lists_are_being_sent_sleeps_until_they_are_or_work_arrives(first: str) -> None:
+    sent, work = asyncio.Event(), asyncio.Event()
+
+    async def send() -> bool:
+        return await sent.wait()
+
+    sending = asyncio.create_task(send())
+    waiting = asyncio.create_task(flush_loop._wait_for_first(sending, work))
+    await run_pending_tasks()
+    assert not waiting.done()
+    (sent if first == "sending" else work).set()
+    await waiting
+    assert sending.done() == (first == "sending")
+    assert asyncio.all_tasks() == {asyncio.current_task(), *([] if first == "sending" else [sending])}
+    sent.set()
+    assert await sending

@@ -49,6 +49,13 @@ def test_a_list_that_may_differ_has_another_id() -> None:
     assert all(len(each) == 16 and int(each, 16) >= 0 for each in ids)
 
 
+def test_a_list_of_another_two_tower_model_has_another_id() -> None:
+    ids = [list_id(made=ranked()._replace(neural_version=version)) for version in ("", "v1", "v2")]
+    assert len(set(ids)) == 3
+    assert ids[0] == list_id()
+    assert build_list("k", ranked()._replace(neural_version="v1"), AT).neural_version == "v1"
+
+
 def test_the_same_list_has_the_same_id_whenever_it_is_ranked() -> None:
     again = build_list("k", ranked("b", "a", policy="other"), "2026-01-02T00:00:00.000Z")
     assert list_id() == again.list_id

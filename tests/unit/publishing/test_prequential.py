@@ -1,11 +1,14 @@
 """Prequential evaluation of published lists."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from state.list_store import PublishedListStore
 from state.published_list import PublishedList
 from stream_app.metrics import Metrics
 from stream_app.publishing.prequential import PrequentialEvaluator
+from topics.records import Interaction, Kind, Line, Source
 
 
 def sample(metrics: Metrics, name: str) -> float:
@@ -87,3 +90,31 @@ def test_coverage_is_whole_when_every_known_item_was_listed_and_starts_anew_when
     lists.on_published(("b",))
     lists.report_catalog_coverage(1)
     assert sample(metrics, "catalog_coverage_ratio") == 1.0
+
+
+class RecordedDrift:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.choices: list[tuple[bool, float]] = []
+        self.prices: list[tuple[float, float]] = []
+
+    def on_choice(self, hit: bool, ts: float) -> None:
+        self.choices.append((hit, ts))
+
+    def on_purchase(self, lines: Iterable[Line], ts: float) -> None:
+        self.prices += [(line.price, ts) for line in lines]
+
+
+@pytest.mark.parametrize("kind", [Kind.VIEW, Kind.PURCHASE])
+def test_hits_misses_and_prices_of_purchases_are_watched(kind: Kind) -> None:
+    drift = RecordedDrift()
+    evaluator = PrequentialEvaluator(Metrics(), PublishedListStore(), drift)  # type: ignore[arg-type]
+    evaluator.list_store.add("ann", 0, PublishedList("l", "fixed", 10.0, ("a", "b")))
+    lines = (Line("a", 1.0, 5.0), Line("b", 1.0, 6.0), Line("c", 1.0, 7.0))
+    evaluator.measure(Interaction(Source.CLICK, 0, 0, 1.0, "ann", kind, lines), 11.0)
+    assert drift.choices == [(True, 11.0), (True, 11.0), (False, 11.0)]
+    assert drift.prices == ([(5.0, 11.0), (6.0, 11.0), (7.0, 11.0)] if kind is Kind.PURCHASE else [])
+    # A user without a list tells nothing of the lists.
+    evaluator.measure(Interaction(Source.CLICK, 0, 1, 1.0, "bob", kind, lines[:1]), 12.0)
+    assert len(drift.choices) == 3
