@@ -44,7 +44,7 @@ def test_nothing_is_lost_in_an_outage_of_the_broker(
     with clean_environment(servers, tmp_path / name, models=ADDITIVE, **REACTING) as environment:
         worker = SupervisedWorker(environment)
         worker.wait_until(lambda: worker.handle.metric("headrace_ready") == 1, "the worker to be ready")
-        log = with_reactions(environment, worker.handle, log)
+        log = with_reactions(environment, log, worker.handle)
         third = len(log.records) // 3
         environment.send(log.records[:third])
         worker.wait_until(lambda: environment.uncommitted() == 0, "the first events to be committed")

@@ -9,10 +9,11 @@ import pytest
 from stream_app.client.redis_contract import item_key, popular_key
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE, EVENTS, reference_outcome
-from tests.support.erased_users import keys_of_erased, with_erased_users
+from tests.support.erased_users import keys_of_erased
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
 from tests.support.log_feeder import LogFeeder
+from tests.support.reacting_users import REACTING, with_reactions
 from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
 from tests.support.stops import start_two_workers, stop_and_continue, terminate_and_wait
 from tests.support.worker_handle import WorkerHandle
@@ -72,13 +73,14 @@ def wait_until_idle(worker: WorkerHandle) -> None:
 @pytest.mark.faults
 def test_clock_jumps_have_the_outcome_of_the_reference_run(servers: EmbeddedServers, tmp_path: Path) -> None:
     """Promise: rows, models and lists are those of a run with a right clock; the fence and the lease hold."""
-    log, erased = with_erased_users(generate_log(EVENTS), 20)
-    expected = reference_outcome(servers, tmp_path / "reference", log)
+    log = generate_log(EVENTS)
+    expected = reference_outcome(servers, tmp_path / "reference", log, reactions=True)
     with clean_environment(
-        servers, tmp_path / "jumps", models=ADDITIVE, snapshot_interval=1.5
+        servers, tmp_path / "jumps", models=ADDITIVE, snapshot_interval=1.5, **REACTING
     ) as environment:
         clocks = [WallClock(tmp_path / f"clock-{number}") for number in (1, 2)]
         workers = start_two_workers(environment, *((clock.fault,) for clock in clocks))
+        log = with_reactions(environment, log, *workers)
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.1) as feed:
             for number, seconds in enumerate(JUMPS):
                 clock = clocks[number % 2]
@@ -93,11 +95,10 @@ def test_clock_jumps_have_the_outcome_of_the_reference_run(servers: EmbeddedServ
         last.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
         for worker in workers:
             wait_until_idle(worker)
-        assert not keys_of_erased(environment, erased)
+        assert not keys_of_erased(environment, log.erased)
         terminate_and_wait(other, last)
         wait_until_settled(environment, last, log, seconds=400)
         assert_same_outcome(read_outcome(environment, log, models_of=1), expected)
-        assert not keys_of_erased(environment, erased)
 
 
 @pytest.mark.faults

@@ -66,7 +66,7 @@ def test_workers_that_join_leave_and_die_have_the_outcome_of_the_reference_run(
         servers, tmp_path / "group", models=ADDITIVE, snapshot_interval=1.5, **REACTING
     ) as environment:
         group = Group(environment, size)
-        log = with_reactions(environment, group.running[1], log)
+        log = with_reactions(environment, log, group.running[1])
         with LogFeeder(environment, log.records, rate=RATE / 3, until_fraction=0.05) as feed:
             for step in range(N_STEPS):
                 # Events arrive while partitions move; a part of the log waits for the next step.

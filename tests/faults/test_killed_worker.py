@@ -47,7 +47,7 @@ def test_a_worker_killed_twenty_times_has_the_outcome_of_the_reference_run(
         servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=0.5, **REACTING
     ) as environment:
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         worker.kill()
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.05) as feed:
             for kill, moment in enumerate(order[:N_KILLS]):

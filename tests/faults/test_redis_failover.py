@@ -82,7 +82,7 @@ def test_lists_are_complete_after_a_failover(
     ):
         configure(replica, "REPLICAOF", "127.0.0.1", str(primary.port))
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         n_before = worker.events("accepted")
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.4) as feed:
             worker.wait_until(lambda: worker.events("accepted") > n_before + 500, "the first events")
@@ -179,7 +179,7 @@ def test_a_slow_redis_loses_no_list(
     """Promise: slow replies fail no flush; a reply after the timeout is not taken as that of a later command."""
     with clean_environment(servers, tmp_path, redis=address_of(proxy), **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         n_before = worker.events("accepted")
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.5) as feed:
             proxy.delay = SLOW

@@ -75,7 +75,7 @@ def test_lists_are_published_after_an_outage(
         clean_environment(servers, tmp_path, redis=redis.address, **SETTINGS) as environment,
     ):
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         n_before = worker.events("accepted")
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.5) as feed:
             worker.wait_until(lambda: worker.events("accepted") > n_before + 500, "the first events")
@@ -100,7 +100,7 @@ def test_an_emptied_redis_has_all_lists_again_without_an_event(
     """Promise: an emptied Redis is noticed, and all lists are published again."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         with LogFeeder(environment, log.records, rate=RATE):
             pass
         wait_until_published(environment, worker, log.users)
@@ -119,7 +119,7 @@ def test_a_redis_that_returns_with_old_data_has_all_lists_again(
     """Promise: a Redis that went back to older data is noticed, and all lists are published again."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.3) as feed:
             worker.wait_until(lambda: environment.redis.hexists("headrace:epoch", "epoch"), "an epoch")
             old = {key: environment.redis.dump(key) for key in environment.redis.scan_iter()}

@@ -8,12 +8,13 @@ import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE, reference_outcome
-from tests.support.erased_users import keys_of_erased, with_erased_users
+from tests.support.erased_users import keys_of_erased
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import clean_environment
 from tests.support.kafka_records import KafkaRecord, sent
 from tests.support.log_feeder import LogFeeder
 from tests.support.newest_records import assert_log_and_redis_agree, newest_by_key
+from tests.support.reacting_users import REACTING, with_reactions
 from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
 from tests.support.stops import start_two_workers, stop_and_continue, terminate_and_wait
 from topics.catalog import INTERACTIONS, LISTS, REWARDS
@@ -107,10 +108,11 @@ def test_twenty_stops_and_continuations_have_the_outcome_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
     """Promise: after twenty take-overs no row is lost or goes back, and no erased user has a list again."""
-    log, erased = with_erased_users(generate_log(N_EVENTS), N_STOPS)
-    expected = reference_outcome(servers, tmp_path / "reference", log)
-    with clean_environment(servers, tmp_path / "stopped", models=ADDITIVE) as environment:
+    log = generate_log(N_EVENTS)
+    expected = reference_outcome(servers, tmp_path / "reference", log, reactions=True)
+    with clean_environment(servers, tmp_path / "stopped", models=ADDITIVE, **REACTING) as environment:
         workers = start_two_workers(environment)
+        log = with_reactions(environment, log, *workers)
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.04) as feed:
             # Events arrive before, during and after each stop.
             n_refused = sum(
@@ -127,5 +129,4 @@ def test_twenty_stops_and_continuations_have_the_outcome_of_the_reference_run(
         terminate_and_wait(other, last)
         wait_until_settled(environment, last, log, seconds=400)
         assert_same_outcome(read_outcome(environment, log, models_of=1), expected)
-        assert not keys_of_erased(environment, erased)
-        assert_log_and_redis_agree(environment, log.users, erased)
+        assert_log_and_redis_agree(environment, log.users, log.erased)

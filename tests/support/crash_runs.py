@@ -87,7 +87,7 @@ def reference_outcome(
         with clean_environment(servers, folder, models=ADDITIVE, **settings) as environment:
             worker = environment.start_worker().wait_until_ready()
             if reactions:
-                log = with_reactions(environment, worker, log)
+                log = with_reactions(environment, log, worker)
             with LogFeeder(environment, log.records, rate=2 * RATE):
                 pass
             wait_until_settled(environment, worker, log)

@@ -10,6 +10,7 @@ topics are not read in one order.
 import functools
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -74,7 +75,7 @@ class _Events:
 
 
 def with_reactions(
-    environment: IntegrationEnvironment, worker: WorkerHandle, log: GeneratedLog
+    environment: IntegrationEnvironment, log: GeneratedLog, *workers: WorkerHandle
 ) -> GeneratedLog:
     """Publish lists for users of their own, and return the log with their reactions and erasures in between.
 
@@ -82,10 +83,10 @@ def with_reactions(
     ----------
     environment
         A run with the settings `REACTING`, in which nothing has happened.
-    worker
-        Its only worker, which is ready.
     log
         What else is to be sent.
+    *workers
+        All workers of the run; they are ready.
     """
     event = _Events()
     reacting = [f"reacting {n}" for n in range(_N_REACTING)]
@@ -96,7 +97,9 @@ def with_reactions(
     def send_and_wait(records: Sequence[KafkaRecord]) -> None:
         before.extend(records)
         environment.send(records)
-        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed", seconds=240)
+        workers[0].wait_until(
+            lambda: environment.uncommitted() == 0, "the events to be committed", seconds=240
+        )
 
     send_and_wait(
         [
@@ -105,12 +108,12 @@ def with_reactions(
             for n, user in enumerate(users)
         ]
     )
+    for worker in workers:
+        worker.wait_until(partial(_has_learned, worker, _CLICKS * len(users)), "all clicks to be learned")
     # A search changes no popularity and no neighbors: the lists after it are those of all clicks.
     send_and_wait([event(Search, user, query=f"private {user}") for user in users])
-    worker.wait_until(
-        lambda: worker.metric("headrace_pending_users") == worker.metric("headrace_degraded_users") == 0,
-        "no pending user",
-    )
+    for worker in workers:
+        worker.wait_until(partial(_is_idle, worker), "no pending user")
     lists = environment.user_lists(users)
     assert lists.keys() == set(users)
     assert all(each.model_version >= _CLICKS * len(users) for each in lists.values())
@@ -129,6 +132,14 @@ def with_reactions(
         log.n_accepted + _n_interactions([*before, *records]),
         frozenset(erased),
     )
+
+
+def _has_learned(worker: WorkerHandle, n_interactions: int) -> bool:
+    return worker.metric("headrace_interactions_folded_total") >= n_interactions
+
+
+def _is_idle(worker: WorkerHandle) -> bool:
+    return worker.metric("headrace_pending_users") == worker.metric("headrace_degraded_users") == 0
 
 
 def _of_erased(event: _Events, user: str, listed: RecommendationList) -> list[KafkaRecord]:

@@ -87,7 +87,7 @@ def reference_of(servers: EmbeddedServers, folder: Path, log: GeneratedLog) -> R
     """The outcome of a run without a fault."""
     with clean_environment(servers, folder, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
-        log = with_reactions(environment, worker, log)
+        log = with_reactions(environment, log, worker)
         with LogFeeder(environment, log.records, rate=RATE):
             pass
         wait_until_published(environment, worker, log.users)
