@@ -8,12 +8,12 @@ import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.integration.test_rewards_after_crash import (
-    SETTINGS,
     ObservedRewards,
     assert_same_rewards,
     check_reference,
     run,
 )
+from tests.support.crash_runs import SETTINGS
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.log_feeder import LogFeeder
 from tests.support.stops import terminate_and_wait, wait_until_rebalanced

@@ -12,13 +12,13 @@ from state.row import UserRow, encode_row
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
 from tests.integration.test_hostile_records import dead_letters
+from tests.support.crash_runs import SETTINGS
 from tests.support.generated_log import GeneratedLog, generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import KafkaRecord, sent
 from topics.catalog import changelog
 from topics.events import Click
 
-SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_EVENTS: Final = 2_000
 
 

@@ -15,6 +15,7 @@ from kafka.admin import ConfigResource
 from stream_app.kafka.event_records import event_record
 from stream_app.kafka.partitioning import partition_of_key
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.crash_runs import SETTINGS
 from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import KafkaRecord, producer_for, send_records, to_record
 from tests.support.worker_handle import WorkerHandle
@@ -23,7 +24,6 @@ from topics.events import CatalogItem, Click, Event, Search
 from topics.records import PolicyAssignment
 
 CODECS: Final = ("gzip", "snappy", "lz4", "zstd")
-SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_USERS: Final = 12
 ABORTED_ITEM: Final = next(
     item_id

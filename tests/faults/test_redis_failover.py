@@ -18,7 +18,7 @@ from tests.support.log_feeder import LogFeeder
 from tests.support.reacting_users import with_reactions
 from tests.support.redis_runs import (
     RATE,
-    SETTINGS,
+    REDIS_SETTINGS,
     assert_no_list_is_older_than_an_event,
     final_outcome,
     wait_until_published,
@@ -78,7 +78,7 @@ def test_lists_are_complete_after_a_failover(
     """Promise: the lists that a promoted replica lacks are published again without an event or a command."""
     with (
         EmbeddedRedis() as replica,
-        clean_environment(servers, tmp_path, redis=address_of(proxy), **SETTINGS) as environment,
+        clean_environment(servers, tmp_path, redis=address_of(proxy), **REDIS_SETTINGS) as environment,
     ):
         configure(replica, "REPLICAOF", "127.0.0.1", str(primary.port))
         worker = environment.start_worker().wait_until_ready()
@@ -138,7 +138,7 @@ def test_erasures_and_lists_that_a_failover_loses_are_repeated(
 
     with (
         EmbeddedRedis() as replica,
-        clean_environment(servers, tmp_path, redis=address_of(proxy), **SETTINGS) as environment,
+        clean_environment(servers, tmp_path, redis=address_of(proxy), **REDIS_SETTINGS) as environment,
     ):
         configure(replica, "REPLICAOF", "127.0.0.1", str(primary.port))
         worker = environment.start_worker().wait_until_ready()
@@ -177,7 +177,7 @@ def test_a_slow_redis_loses_no_list(
     proxy: TcpProxy,
 ) -> None:
     """Promise: slow replies fail no flush; a reply after the timeout is not taken as that of a later command."""
-    with clean_environment(servers, tmp_path, redis=address_of(proxy), **SETTINGS) as environment:
+    with clean_environment(servers, tmp_path, redis=address_of(proxy), **REDIS_SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         log = with_reactions(environment, log, worker)
         n_before = worker.events("accepted")

@@ -20,7 +20,7 @@ from tests.support.log_feeder import LogFeeder
 from tests.support.reacting_users import with_reactions
 from tests.support.redis_runs import (
     RATE,
-    SETTINGS,
+    REDIS_SETTINGS,
     assert_no_list_is_older_than_an_event,
     final_outcome,
     wait_until_published,
@@ -72,7 +72,7 @@ def test_lists_are_published_after_an_outage(
     fault = FAULTS[name]
     with (
         EmbeddedRedis() as redis,
-        clean_environment(servers, tmp_path, redis=redis.address, **SETTINGS) as environment,
+        clean_environment(servers, tmp_path, redis=redis.address, **REDIS_SETTINGS) as environment,
     ):
         worker = environment.start_worker().wait_until_ready()
         log = with_reactions(environment, log, worker)
@@ -98,7 +98,7 @@ def test_an_emptied_redis_has_all_lists_again_without_an_event(
     servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
 ) -> None:
     """Promise: an emptied Redis is noticed, and all lists are published again."""
-    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+    with clean_environment(servers, tmp_path, **REDIS_SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         log = with_reactions(environment, log, worker)
         with LogFeeder(environment, log.records, rate=RATE):
@@ -117,7 +117,7 @@ def test_a_redis_that_returns_with_old_data_has_all_lists_again(
     servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
 ) -> None:
     """Promise: a Redis that went back to older data is noticed, and all lists are published again."""
-    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+    with clean_environment(servers, tmp_path, **REDIS_SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         log = with_reactions(environment, log, worker)
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.3) as feed:
@@ -144,7 +144,7 @@ def test_fresh_events_come_before_lists_that_are_published_again(
 ) -> None:
     """Promise: the list of a fresh event does not wait for the lists that are published again."""
     # About 15 s of work for each of two workers.
-    with clean_environment(servers, tmp_path, republish_rate=5, **SETTINGS) as environment:
+    with clean_environment(servers, tmp_path, republish_rate=5, **REDIS_SETTINGS) as environment:
         workers = [environment.start_worker(number) for number in (1, 2)]
         for worker in workers:
             worker.wait_until_ready()

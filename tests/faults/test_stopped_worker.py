@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.crash_runs import ADDITIVE, reference_outcome
+from tests.support.crash_runs import ADDITIVE, SETTINGS, reference_outcome
 from tests.support.erased_users import keys_of_erased
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import clean_environment
@@ -21,7 +21,6 @@ from topics.catalog import INTERACTIONS, LISTS, REWARDS
 from topics.events import Erasure, OrderLine, Purchase
 from topics.log_keys import user_of
 
-SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_EVENTS: Final = 6_000
 RATE: Final = 2_000.0
 N_STOPS: Final = 20

@@ -7,6 +7,7 @@ import pytest
 
 from stream_app.client.redis_contract import decode_list
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.crash_runs import SETTINGS
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import sent
 from tests.support.worker_handle import WorkerHandle
@@ -14,7 +15,6 @@ from topics.catalog import LISTS
 from topics.events import Click, Erasure, OrderLine, Purchase
 from topics.log_keys import user_of
 
-SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_USERS: Final = 300
 BOUGHT: Final = "item 0"
 

@@ -12,6 +12,7 @@ from kafka.structs import OffsetAndMetadata
 from stream_app.kafka.event_records import event_record
 from stream_app.kafka.partitioning import partition_of_key
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.crash_runs import SETTINGS
 from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import KafkaRecord, to_record
 from tests.support.worker_handle import WorkerHandle
@@ -19,7 +20,6 @@ from topics import admin
 from topics.catalog import CLICKS, USER_EVENTS, catalog
 from topics.events import Click
 
-SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 USERS: Final = [f"user {number}" for number in range(20)]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from state.list_store import MAX_BACKLOG_FACTOR
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.crash_runs import ADDITIVE, RATE, kill_mid_run
+from tests.support.crash_runs import RATE, SETTINGS, kill_mid_run
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import KafkaRecord, sent, to_record
@@ -27,9 +27,6 @@ from topics.records import RecommendationList, RewardKind
 
 EVENTS: Final = 6_000
 """Number of events before the reactions."""
-
-SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
-"""Settings with which the lists of all runs are equal."""
 
 
 class Reactions(NamedTuple):

@@ -15,6 +15,9 @@ from tests.support.worker_handle import WorkerHandle, wait_until
 ADDITIVE: Final = '["popularity","item_to_item"]'
 """Value of the setting ``models``: models with additive statistics, which do not depend on the order of events."""
 
+SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
+"""Settings with which the lists of all runs are equal."""
+
 EVENTS: Final = 9_000
 """Number of events of the log of a run."""
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.crash_runs import ADDITIVE, assert_reactions
+from tests.support.crash_runs import SETTINGS, assert_reactions
 from tests.support.erased_users import keys_of_erased
 from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
@@ -15,7 +15,7 @@ from tests.support.run_outcome import RunOutcome, read_outcome
 from tests.support.worker_handle import WorkerHandle
 from topics.events import rfc3339
 
-SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf", **REACTING}
+REDIS_SETTINGS: Final = {**SETTINGS, **REACTING}
 RATE: Final = 1_000.0
 """Events per second."""
 
@@ -85,7 +85,7 @@ def final_outcome(
 
 def reference_of(servers: EmbeddedServers, folder: Path, log: GeneratedLog) -> RunOutcome:
     """The outcome of a run without a fault."""
-    with clean_environment(servers, folder, **SETTINGS) as environment:
+    with clean_environment(servers, folder, **REDIS_SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         log = with_reactions(environment, log, worker)
         with LogFeeder(environment, log.records, rate=RATE):
