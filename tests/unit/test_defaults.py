@@ -15,6 +15,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_loop import FlushLoop
 from stream_app.publishing.list_builder import ListBuilder
+from stream_app.publishing.list_log import ListLog
 from stream_app.publishing.pending_queue import PendingQueue
 from stream_app.publishing.redis_inspection import inspect_redis
 from stream_app.publishing.redis_publisher import RedisPublisher
@@ -45,6 +46,7 @@ def defaults_of(made: Callable[..., Any]) -> Mapping[str, Any]:
         ),
         (FlushLoop, {"linger": "flush_linger"}),
         (ListBuilder, {"buy_again": "buy_again"}),
+        (ListLog, {"enabled": "log_lists"}),
         (make_rank_request, {"buy_again": "buy_again"}),
         (PolicyComparison, {"max_users": "max_users"}),
         (

@@ -1,5 +1,6 @@
 """How many searches of a blocking client run at once, and what is left of a closed client."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -135,3 +136,27 @@ def test_a_search_before_its_list_is_there_reads_again_after_a_pause(
     assert len(pauses) in {reads - 1, reads}
     assert all(0.0 <= pause <= 0.005 for pause in pauses)
     client.close()
+
+
+async def test_an_asynchronous_search_reads_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def get(keys: Sequence[str]) -> list[None]:
+        nonlocal reads
+        reads += len(keys)
+        await sleep(0)
+        return [None]
+
+    async def record(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", record)
+    async with AsyncClient("redis://127.0.0.1:1/0") as client:
+        monkeypatch.setattr(client, "_get", get)
+        assert (await client.search("ann", "tents", RESULTS, 0.02)).items == RESULTS
+    assert reads > 1
+    assert len(pauses) in {reads - 1, reads}
+    assert all(0.0 <= pause <= 0.005 for pause in pauses)

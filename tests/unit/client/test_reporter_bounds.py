@@ -145,3 +145,24 @@ def test_an_impression_that_is_not_acknowledged_before_the_close_is_dropped(
     thread.join(MAX_WAIT)
     # The late acknowledgement counts nothing twice.
     assert reporter.counts == ReporterCounts(sent=0, pending=0, dropped=2, rejected=0)
+
+
+def test_a_flush_and_a_close_end_when_all_are_acknowledged() -> None:
+    broker = Broker()
+    broker.may_answer.clear()
+    reporter = ImpressionReporter("b:9092", connect=broker.connect)
+    assert reporter.report_impression("u", "l")
+    assert broker.reached.wait(MAX_WAIT)
+    flushed: list[bool] = []
+    flushing = threading.Thread(target=lambda: flushed.append(reporter.flush(1_000.0)), daemon=True)
+    flushing.start()
+    broker.may_answer.set()
+    flushing.join(MAX_WAIT)
+    assert flushed == [True]
+    closing = threading.Thread(target=reporter.close, args=(1_000.0,), daemon=True)
+    closing.start()
+    closing.join(MAX_WAIT)
+    assert not closing.is_alive()
+    thread = reporter._thread
+    assert thread is not None
+    assert not thread.is_alive()

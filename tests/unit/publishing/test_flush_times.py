@@ -32,6 +32,37 @@ def test_a_worker_that_stops_waits_five_seconds_for_redis_unless_told_otherwise(
     assert run_in_virtual_time(run()) == pytest.approx(patience or 5.0)
 
 
+def test_a_loop_that_was_stopped_is_stopped_at_once(worker: InMemoryWorker) -> None:
+    async def run() -> float:
+        worker.publisher.available = False
+        worker.accept(worker.click("ann", "shoe"))
+        worker.flush_loop.start()
+        await worker.flush_loop.stop(0.0)
+        started = now()
+        await worker.flush_loop.stop()
+        return now() - started
+
+    assert run_in_virtual_time(run()) == 0.0
+
+
+async def test_pending_work_is_reported_when_it_is_taken_given_back_and_done(worker: InMemoryWorker) -> None:
+    worker.accept(worker.click("ann", "shoe"), worker.click("bob", "shoe"))
+    worker.publisher.available = False
+    async with worker.running_flush_loop():
+        await worker.publisher.publish_failed.wait()
+        while worker.count("pending_users") != 2:
+            await run_pending_tasks()
+        worker.publisher.block()
+        worker.publisher.available = True
+        await worker.publisher.publish_started.wait()
+        assert worker.count("pending_users") == 0
+        worker.publisher.unblocked.set()
+        await worker.flush_loop.wait_until_idle()
+        worker.accept(worker.erasure("ann"))
+        await worker.flush_loop.wait_until_idle()
+        assert worker.count("pending_erasures") == 0
+
+
 @pytest.mark.parametrize(("n_users", "published_at"), [(1, 0.25), (8, 0.5), (16, 0.0)])
 def test_a_flush_waits_for_more_users_unless_it_is_full(
     make_worker: Callable[..., InMemoryWorker],

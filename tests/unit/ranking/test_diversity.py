@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items
+from stream_app.models.item_index import MAX_LABELS
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.diversity import Diversifier
+from stream_app.ranking.kernels.facets import PRICE_BANDS
 from stream_app.ranking.list_rules import NEW_ITEM_SECONDS, Floor, ListRules, parse_floors
 from stream_app.ranking.long_tail import LongTail
 from topics.records import Interaction, Kind, Line, Source
@@ -371,3 +373,9 @@ def test_lists_are_deterministic_and_prefix_stable_without_floors(
     assert diversified(items, rules) == diversified(items, rules)
     without = rules._replace(floors=())
     assert diversified(items, without, 20)[:10] == diversified(items, without, 10)
+
+
+def test_the_memory_of_a_selection_has_a_place_for_each_facet() -> None:
+    # Compiled code would write beyond its end.
+    scratch = Diversifier(ModelSet(["popularity"]), ListRules(diversity=0.5))._scratch
+    assert [len(array) for array in scratch] == [MAX_LABELS + PRICE_BANDS, MAX_LABELS]

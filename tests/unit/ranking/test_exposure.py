@@ -138,3 +138,14 @@ def test_memory_depends_on_items_not_on_lists() -> None:
     for number in range(1000):
         exposure.add([f"i{number % 90}"], START + number)
     assert exposure.memory() == before < 100 * 90
+
+
+@pytest.mark.parametrize("n_items", [1, 63, 64, 65, 66, 200])
+def test_any_number_of_items_is_counted(n_items: int) -> None:
+    names = [f"i{number}" for number in range(n_items)]
+    exposure = Exposure(make_models(dict.fromkeys(names, 1), max_items=300))
+    exposure.add(names, START)
+    exposure.add(names[-1:], START)
+    report = exposure.report(START)
+    assert (report.coverage, report.new_share) == (1.0, 1.0)
+    assert report.gini == pytest.approx(gini(np.array([1.0] * (n_items - 1) + [2.0]), n_items))

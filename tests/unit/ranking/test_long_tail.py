@@ -70,3 +70,10 @@ def test_with_more_items_than_a_thousand_it_is_computed_anew_after_as_many_inter
 
 def test_lists_are_measured_by_their_first_20_ranks_for_an_hour_of_half_life() -> None:
     assert (TOP_K, HALF_LIFE) == (20, 3_600.0)
+
+
+def test_without_counts_of_popularity_every_item_is_of_the_long_tail() -> None:
+    models = ModelSet(["item_to_item"], max_items=100, max_users=10)
+    learn(models, {"a": 3, "b": 1})
+    # So is each beyond the end of the flags.
+    assert LongTail(models).flags().tolist() == []
