@@ -166,3 +166,18 @@ def test_a_flush_and_a_close_end_when_all_are_acknowledged() -> None:
     thread = reporter._thread
     assert thread is not None
     assert not thread.is_alive()
+
+
+def test_each_outage_is_told_once_and_so_is_its_end_however_short_it_was(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    broker = Broker()
+    reporter = ImpressionReporter("b:9092", connect=broker.connect)
+    reporter._condition = PatientCondition()
+    for n_failures in (1, 0, 2, 1):
+        broker._n_failures = n_failures
+        assert reporter.report_impression("u", "l")
+        assert reporter.flush(MAX_WAIT)
+    reporter.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 3

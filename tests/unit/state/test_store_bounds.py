@@ -36,3 +36,16 @@ def test_memory_of_an_empty_store_is_none_and_grows_with_items_and_features() ->
     assert store.memory_bytes() == 0
     store.add("ann", 0, PublishedList("l", "fixed", 1.0, ("a", "b", "c"), b"\0" * 24, b"\0" * 60))
     assert store.memory_bytes() == small + 2 * 8 + 24 + 60
+
+
+def test_memory_is_estimated_from_the_newest_hundred_users() -> None:
+    def estimate(n_users: int, rows: dict[int, int]) -> int:
+        store = PublishedListStore()
+        for number in range(n_users):
+            features = bytes(rows.get(number, 0))
+            store.add(f"u{number}", 0, PublishedList("l", "fixed", float(number + 1), ("a",), b"", features))
+        return store.memory_bytes()
+
+    plain = estimate(101, {})
+    assert estimate(101, {0: 1_000_000}) == plain
+    assert estimate(101, {1: 1_000_000}) == plain + 101 * 10_000
