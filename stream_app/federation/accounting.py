@@ -29,3 +29,21 @@ def shop_epsilon(releases: Iterable[Release], delta: float = DELTA) -> float:
         event = dp_accounting.GaussianDpEvent(0.5 * each.noise)
         accountant.compose(dp_accounting.SelfComposedDpEvent(event, each.updates))
     return float(accountant.get_epsilon(delta))
+
+
+def session_epsilon(noise: float, share: float, updates: int, delta: float = DELTA) -> float:
+    """The epsilon of one session, added or removed, if each update has a random sample; infinite without noise.
+
+    Parameters
+    ----------
+    noise
+        Deviation of the noise divided by the norm to which the gradient of a session is clipped.
+    share
+        Probability of a session to be in the sample of an update, for each independently.
+    """
+    if noise <= 0.0:
+        return math.inf
+    accountant = PLDAccountant()
+    event = dp_accounting.PoissonSampledDpEvent(share, dp_accounting.GaussianDpEvent(noise))
+    accountant.compose(dp_accounting.SelfComposedDpEvent(event, updates))
+    return float(accountant.get_epsilon(delta))

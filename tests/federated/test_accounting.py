@@ -9,7 +9,7 @@ from dp_accounting.rdp import RdpAccountant
 from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import log_ndtr, ndtr  # type: ignore[import-untyped]
 
-from stream_app.federation.accounting import DELTA, shop_epsilon
+from stream_app.federation.accounting import DELTA, session_epsilon, shop_epsilon
 from stream_app.federation.terms import Release
 
 
@@ -54,3 +54,18 @@ def test_more_updates_and_less_noise_cost_more() -> None:
 def test_without_noise_nothing_is_protected() -> None:
     assert shop_epsilon([Release(8.0, 2), Release(0.0, 1)]) == math.inf
     assert shop_epsilon([]) == 0.0
+
+
+@pytest.mark.parametrize(("noise", "share", "updates"), [(1.0, 0.01, 200), (2.0, 0.1, 50), (1.0, 1.0, 5)])
+def test_the_epsilon_of_a_session_is_that_of_dp_accounting(noise: float, share: float, updates: int) -> None:
+    found = session_epsilon(noise, share, updates)
+    accountant = RdpAccountant()
+    accountant.compose(
+        dp_accounting.PoissonSampledDpEvent(share, dp_accounting.GaussianDpEvent(noise)), updates
+    )
+    assert 0.0 < found <= accountant.get_epsilon(DELTA) <= 1.5 * found
+    assert session_epsilon(0.0, share, updates) == math.inf
+
+
+def test_all_sessions_in_each_update_are_a_shop_of_half_the_distance() -> None:
+    assert session_epsilon(2.0, 1.0, 5) == pytest.approx(shop_epsilon([Release(4.0, 5)]), rel=1e-3)

@@ -18,6 +18,7 @@ from stream_app.encoders.optional_packages import import_package
 from stream_app.federation.terms import Release
 from stream_app.federation.updates import Parameters, Privacy, add_mean_update, norm_of, shop_update
 from stream_app.models.two_tower_network import Head, TrainedWeights
+from stream_app.tools.bench.session_privacy import SessionPrivacy, learn_privately, sequences_of
 from stream_app.tools.bench.shop_cuts import ShopCut, cut_generated_shop, cut_sessions
 from stream_app.tools.console import print_table, run_script
 from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
@@ -57,21 +58,25 @@ class Comparison:
     def __init__(self, shops: Sequence[ShopCut], rounds: int, steps: int, seed: int = 7) -> None:
         self.shops: Final = shops
         self.rounds, self.steps = rounds, steps
-        self._config = TrainingConfig(seed=seed)
+        # a quarter of the usual batch: shops are small, and steps cost in proportion
+        self._config = TrainingConfig(rows=16, negatives=512, seed=seed)
         self._measured = _measured(shops)
-        self._epsilon = import_package(
+        self._accounting = import_package(
             "stream_app.federation.accounting", "federated", "the benchmark of federations"
-        ).shop_epsilon
+        )
         self.norms: list[float] = []
 
-    def alone(self) -> Arm:
-        """Each shop learns from its own sessions."""
+    def alone(self) -> tuple[Arm, Arm]:
+        """Each shop learns from its own sessions; measured after half of the steps, too, to see if it still gains."""
         started = perf_counter()
         trainings = [self._training([shop]) for shop in self.shops]
-        for training in trainings:
-            for _ in range(self.rounds * self.steps):
-                training.step()
-        return self._arm("isolated", None, [each.weights() for each in trainings], started)
+        arms = []
+        for name, end in (("isolated, half of the steps", self.rounds // 2), ("isolated", self.rounds)):
+            for training in trainings:
+                while training.n_steps < end * self.steps:
+                    training.step()
+            arms.append(self._arm(name, None, [each.weights() for each in trainings], started))
+        return arms[1], arms[0]
 
     def as_one(self) -> Arm:
         """One model learns from all sessions."""
@@ -81,27 +86,57 @@ class Comparison:
             training.step()
         return self._arm("pooled", None, [training.weights()] * len(self.shops), started)
 
-    def together(self, privacy: Privacy) -> Arm:
-        """The shops give updates after each round but the last, whose steps fit the item vectors at home."""
+    def together(self, privacy: Privacy, *, is_mixed: bool = True) -> Arm:
+        """The shops give updates after each round but the last, whose steps fit the item vectors at home.
+
+        Parameters
+        ----------
+        is_mixed
+            Whether each shop goes on with the mean of all updates; otherwise with its own one, to see what the clip
+            does alone.
+        """
         started = perf_counter()
         trainings = [self._training([shop]) for shop in self.shops]
-        shared: Parameters = trainings[0].dense_parameters()
+        shared: list[Parameters] = [training.dense_parameters() for training in trainings]
         rng = np.random.default_rng(self._config.seed)
         for number in range(self.rounds):
-            for training in trainings:
-                training.replace_dense(shared)
+            for training, parameters in zip(trainings, shared, strict=True):
+                training.replace_dense(parameters)
                 for _ in range(self.steps):
                     training.step()
             if number < self.rounds - 1:
-                after = [training.dense_parameters() for training in trainings]
-                self.norms += [norm_of({k: each[k] - shared[k] for k in shared}) for each in after]
-                updates = [shop_update(shared, each, privacy, rng) for each in after]
-                shared = add_mean_update(shared, updates)
-        epsilon = self._epsilon([Release(privacy.noise, self.rounds - 1)])
-        name = "federated" if privacy == NO_LIMIT else f"federated, clip {privacy.clip:g}"
+                updates = []
+                for training, before in zip(trainings, shared, strict=True):
+                    after = training.dense_parameters()
+                    self.norms.append(norm_of({name: after[name] - before[name] for name in before}))
+                    updates.append(shop_update(before, after, privacy, rng))
+                given = [updates if is_mixed else [each] for each in updates]
+                shared = [add_mean_update(*each) for each in zip(shared, given, strict=True)]
+        epsilon = (
+            self._accounting.shop_epsilon([Release(privacy.noise, self.rounds - 1)]) if is_mixed else None
+        )
+        name = "federated" if is_mixed else "isolated"
+        if privacy != NO_LIMIT:
+            name += f", clip {privacy.clip:g}"
         if privacy.noise > 0.0:
             name += f", noise {privacy.noise:g}"
         return self._arm(name, epsilon, [each.weights() for each in trainings], started)
+
+    def by_session(self, privacy: SessionPrivacy) -> Iterator[Arm]:
+        """Federated DP-SGD on contents alone; then each shop goes on alone, with ids, as isolated ones do."""
+        started = perf_counter()
+        trainings = [self._training([shop]) for shop in self.shops]
+        shared = learn_privately(trainings, privacy, np.random.default_rng(self._config.seed))
+        share = max(privacy.sessions / len(sequences_of(each)) for each in trainings)
+        epsilon = self._accounting.session_epsilon(privacy.noise, share, privacy.rounds)
+        for training in trainings:
+            training.replace_dense(shared)
+        name = f"contents alone, DP-SGD, noise {privacy.noise:g}"
+        yield self._arm(name, epsilon, [each.weights() for each in trainings], started)
+        for training in trainings:
+            for _ in range(self.rounds * self.steps):
+                training.step()
+        yield self._arm(f"{name}, then alone", epsilon, [each.weights() for each in trainings], started)
 
     def _training(self, shops: Sequence[ShopCut]) -> TwoTowerTraining:
         training = TwoTowerTraining(config=self._config, content=shops[0].content)
@@ -175,11 +210,16 @@ def _format(interval: ConfidenceInterval) -> str:
     return f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
 
-def _arms(comparison: Comparison, clip: float, noises: Sequence[float]) -> Iterator[Arm]:
-    yield comparison.alone()
+def _arms(
+    comparison: Comparison, clip: float, noises: Sequence[float], sessions: Sequence[SessionPrivacy]
+) -> Iterator[Arm]:
+    yield from comparison.alone()
+    yield comparison.together(Privacy(clip=clip, noise=0.0), is_mixed=False)
     yield comparison.together(NO_LIMIT)
     for noise in noises:
         yield comparison.together(Privacy(clip=clip, noise=noise))
+    for each in sessions:
+        yield from comparison.by_session(each)
     yield comparison.as_one()
 
 
@@ -195,6 +235,10 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="Steps of a shop in a round.")] = 50,
     clip: Annotated[float, typer.Option(min=0.0, help="Clip of the updates.")] = 1.0,
     noise: Annotated[list[float] | None, typer.Option(help="Noise of the updates; may be repeated.")] = None,
+    session_noise: Annotated[
+        list[float] | None, typer.Option(help="Noise of DP-SGD, in the generated shop; may be repeated.")
+    ] = None,
+    session_rounds: Annotated[int, typer.Option(min=1, help="Rounds of DP-SGD.")] = 60,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 7,
 ) -> None:
     """Compare shops that learn alone, together, and as one."""
@@ -206,7 +250,11 @@ def main(
         title = sessions.parent.name
     comparison = Comparison(cuts, rounds, steps, seed)
     arms: list[Arm] = []
-    for arm in _arms(comparison, clip, noise if noise is not None else [0.0, 8.0]):
+    sampled = [
+        SessionPrivacy(clip=0.5, noise=each, sessions=256, rounds=session_rounds)
+        for each in session_noise or []
+    ]
+    for arm in _arms(comparison, clip, noise if noise is not None else [0.0, 8.0], sampled):
         arms.append(arm)
         typer.echo(f"{arm.name}: HR@20 {arm.hits.mean():.4f}, {arm.seconds:.0f} s", err=True)
     sizes: Any = ", ".join(f"{len(cut.train):,}" for cut in cuts)
