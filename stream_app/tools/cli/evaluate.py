@@ -68,6 +68,19 @@ SOURCES_HELP = (
     "docs/evaluating.md defines each metric."
 )
 
+COLD_HELP = (
+    "Measure how often a list has an item that no one has interacted with before, when a user chooses it.\n\n"
+    "Two generated shops with texts and pictures, over whose log new items appear: `words` and `books`, which differ "
+    "in vocabulary, pictures and behavior. Compared are TF-IDF, the two-tower model by what it knows of an item, and "
+    "the fused lists with and without it, all learned along the log as by workers and trainer. It needs "
+    "`pip install 'headrace[neural,text,onnx]'`.\n\n"
+    "\b\nExamples:\n"
+    "  headrace evaluate cold --report cold.json\n"
+    "  headrace evaluate cold --shops books --seeds 4,5 --sessions 4000 --report books.json\n"
+    "  headrace evaluate cold --events embedded.jsonl --report log.json\n\n"
+    "docs/evaluating.md defines each metric."
+)
+
 RERANK_HELP = (
     "Rerank each result list of a log before the choice from it, measure the rank of the choice, then learn.\n\n"
     "Lists are those of purchases with the displayed items (`shown`; in the format trivago: clickouts with their "
@@ -156,6 +169,38 @@ class RerankOptions(LogOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ColdOptions:
+    """Options of ``headrace evaluate cold``."""
+
+    report: ReportFile
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--events", metavar="FILE", help="A log whose catalog has embeddings, instead of shops."),
+    ] = None
+    format_name: FormatName = "jsonl"
+    mapping: MappingFile = None
+    shops: Annotated[str, typer.Option(metavar="A,B,…", help="Kinds of shops: words, books.")] = "words,books"
+    seeds: Annotated[
+        str, typer.Option(metavar="N,N,…", help="A shop of each kind is made for each seed.")
+    ] = "1,2,3"
+    items: Annotated[int, typer.Option(min=100, metavar="N", help="Items of a shop.")] = 2_000
+    sessions: Annotated[int, typer.Option(min=10, metavar="N", help="Sessions, one per minute.")] = 8_000
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="Users.")] = 1_000
+    new: Annotated[
+        float, typer.Option(min=0.01, max=0.9, metavar="F", help="Share of items that appear over time.")
+    ] = 0.5
+    measured_from: Annotated[
+        float,
+        typer.Option(min=0.0, max=0.99, metavar="F", help="Share of the log that is learned first."),
+    ] = 0.25
+    arms: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,…", help="Measure these arms alone, beside the baseline, by their names."),
+    ] = None
+    k: Annotated[int, typer.Option("--k", min=1, help="List length of the metrics.")] = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourcesOptions:
     """Options of ``headrace evaluate sources``."""
 
@@ -190,5 +235,6 @@ def register(cli: typer.Typer) -> None:
     add_command(group, "rerank", "evaluate_rerank:run", RerankOptions, help=RERANK_HELP)
     add_command(group, "events", "evaluate_events:run", EventsOptions, help=EVENTS_HELP)
     add_command(group, "sources", "evaluate_sources:run", SourcesOptions, help=SOURCES_HELP)
+    add_command(group, "cold", "evaluate_cold:run", ColdOptions, help=COLD_HELP)
     evaluate_policy.register(group)
     cli.add_typer(group, name="evaluate")

@@ -11,6 +11,7 @@ import msgspec
 
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion
+from stream_app.tools.evaluation.cold_items.evaluation import ColdItemsResults
 from stream_app.tools.evaluation.event_logs import EventLogResults
 from stream_app.tools.evaluation.rerank import RerankResults
 from stream_app.tools.evaluation.sessions import ModeResults
@@ -162,6 +163,28 @@ class SourcesReport(msgspec.Struct, frozen=True, kw_only=True):
     k: int
     seconds: float
     results: SourcesResults
+
+
+class ColdReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Results of ``headrace evaluate cold``.
+
+    Attributes
+    ----------
+    k
+        List length of the metrics.
+    seeds
+        Of the shops of each kind; none for a log.
+    seconds
+        Wall time.
+    shops
+        Results by kind of shop, or by the name of the log.
+    """
+
+    run: LearningRun
+    k: int
+    seeds: list[int]
+    seconds: float
+    shops: dict[str, ColdItemsResults]
 
 
 class TuningReport(msgspec.Struct, frozen=True, kw_only=True):

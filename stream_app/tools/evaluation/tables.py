@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stream_app.tools.evaluation import event_logs, rerank
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
-from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport, SourcesReport
+from stream_app.tools.evaluation.report import ColdReport, EventsReport, RerankReport, SessionsReport, SourcesReport
 from stream_app.tools.evaluation.sessions import FUSED, Mode
 from stream_app.tools.evaluation.split_metrics import SplitMetrics
 from stream_app.tools.evaluation.tuning import TuningResult
@@ -88,6 +88,24 @@ def sources_table(report: SourcesReport) -> Table:
         )
     switched = results.switched
     table.add_row("switched", *_format_intervals(switched, both, sign="+"), f"{switched.list_us:.0f} µs")
+    return table
+
+
+def cold_table(report: ColdReport) -> Table:
+    """Hit rates of each arm by shop: items without interactions, their ratio to the baseline, and other items."""
+    table = make_table(
+        ("shop", "lists"), (f"no interactions, HR@{report.k}", "of the baseline", "other items")
+    )
+    for shop, results in report.shops.items():
+        title = shop
+        for name, metrics in results.arms.items():
+            cells = [
+                f"{each.mean:.{digits}f} ({each.low:.{digits}f} to {each.high:.{digits}f})"
+                for each, digits in ((metrics.cold, 3), (metrics.ratio, 2), (metrics.others, 3))
+            ]
+            table.add_row(title, name, *cells, style="bold" if name.startswith(FUSED) else None)
+            title = ""
+        table.add_section()
     return table
 
 
