@@ -6,8 +6,11 @@ from numpy.typing import NDArray
 POWER = 0.75
 """Exponent of the counts, as in word2vec (Mikolov et al., NIPS 2013)."""
 
-_REFRESH = 100
-"""Draws between two computations of the distribution."""
+_MAX_DRAWS = 100
+"""Draws between two computations of the distribution, at most."""
+
+_GROWTH = 10
+"""The distribution is computed again after this part of the draws so far: a new trainer gets to know items fast."""
 
 
 class NegativeSampler:
@@ -27,7 +30,7 @@ class NegativeSampler:
     def __init__(self, n: int, seed: int) -> None:
         self._n = n
         self._rng = np.random.default_rng(seed)
-        self._draws = 0
+        self._draws = self._next_refresh = 0
         self._candidates: NDArray[np.int64] = np.zeros(0, np.int64)
         self._cumulative: NDArray[np.float64] = np.zeros(0)
         self._log_expected: NDArray[np.float32] = np.zeros(0, np.float32)
@@ -55,7 +58,8 @@ class NegativeSampler:
         log_expected : ndarray of float32, shape (n,)
             Logarithm of the expected number of times that each is drawn.
         """
-        if self._draws % _REFRESH == 0 or len(self._cumulative) > n_items:
+        if self._draws >= self._next_refresh or len(self._cumulative) > n_items:
+            self._next_refresh = self._draws + min(_MAX_DRAWS, 1 + self._draws // _GROWTH)
             powers = counts[:n_items] ** POWER
             total = powers.sum()
             shares = powers / total if total > 0 else np.full(n_items, 1.0 / n_items)
