@@ -37,7 +37,7 @@ def fusion_parameters(config: ModelsConfig) -> dict[str, Any]:
             raise UserError(f"{SETTING}: {FUSION} has no {name!r}; it has {', '.join(defaults)}.")
         is_integer = isinstance(defaults[name], int)
         valid = isinstance(value, int) if is_integer else isinstance(value, int | float)
-        minimum = 0 if name in ("decay", "hidden") else 1 if is_integer else 1e-9
+        minimum = 0 if name in ("decay", "hidden", "new_item_bonus") else 1 if is_integer else 1e-9
         if not valid or isinstance(value, bool) or not value >= minimum:
             kind = "whole number" if is_integer else "number"
             raise UserError(

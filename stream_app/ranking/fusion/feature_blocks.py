@@ -153,7 +153,7 @@ def _write_sessions(sources: FeatureSources, candidates: CandidateBatch, out: Ma
 
 
 def _write_affinity(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
-    columns = out[:, first : first + len(_AFFINITY_SPECS)]
+    columns = out[:, first : first + len(AFFINITY_SPECS)]
     write_affinity(candidates.context, candidates.items, sources.models, columns)
 
 
@@ -212,7 +212,7 @@ def proposal_block(model_names: Sequence[str]) -> FeatureBlock:
     )
 
 
-_AFFINITY_SPECS: Final = (
+AFFINITY_SPECS: Final = (
     FeatureSpec(
         "category_affinity", "user profile, catalog", "affinity of the user to the item's categories"
     ),
@@ -224,7 +224,7 @@ _AFFINITY_SPECS: Final = (
 
 FEATURE_BLOCKS: Final = (
     FeatureBlock(tuple(feature.spec for feature in SessionFeature), _write_sessions),
-    FeatureBlock(_AFFINITY_SPECS, _write_affinity),
+    FeatureBlock(AFFINITY_SPECS, _write_affinity),
     FeatureBlock(
         tuple(
             FeatureSpec(f"vector_{feature.spec.name}", feature.source, feature.formula)

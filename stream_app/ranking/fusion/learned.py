@@ -12,12 +12,10 @@ from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.neighbor_scores import attribute_sources, shortlist
-from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, State
 from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
-from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist
 from stream_app.ranking.fusion.feature_blocks import (
     FEATURE_BLOCKS,
@@ -27,35 +25,18 @@ from stream_app.ranking.fusion.feature_blocks import (
     FeatureTable,
     proposal_block,
 )
+from stream_app.ranking.fusion.new_items import HiddenHistory, NewItemBonus
+from stream_app.ranking.fusion.quotas import QUOTAS, best_candidates
 from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from stream_app.ranking.fusion.source_switch import SourceSwitch, rank_value
+from stream_app.ranking.fusion.trained_columns import source_columns, trained_columns
 from topics.records import Reason
 
 MAX_CANDIDATES: Final = 512
 
 TUNABLE_PARAMETERS: Final = ("hidden", "learning_rate", "output_learning_rate", "decay", "batch_size")
-"""Names of the hyperparameters."""
-
-QUOTAS: Final = np.array(
-    [
-        (SessionColumn.COVISIT_SHARE, 40, 0),
-        (SessionColumn.STAN, 40, 0),
-        (SessionColumn.KNN, 25, 0),
-        (SessionColumn.AFTER, 20, 0),
-        (SessionColumn.SECOND_HOP, 50, 0),
-        (SessionColumn.SECOND_HOP, 20, 1),
-        (-1, 30, 0),  # scores by item vectors
-    ],
-    np.int32,
-)
-"""Session column, candidates shortlisted by it, and whether it is divided by the root of the item's clicks."""
-
-
-SOURCE_QUOTA: Final = 20
-"""Candidates shortlisted from each model that is not on the session store. Its further candidates only receive its
-features where they are shortlisted otherwise."""
-
+"""Names of the hyperparameters of the ranker."""
 
 NO_SCORES: Final[Scores] = np.zeros(0, np.float32)
 
@@ -86,6 +67,9 @@ class LearnedFusion(ChoiceFusion):
         Seed of the ranker's initial weights.
     hidden, learning_rate, output_learning_rate, decay, batch_size
         Of the ranker, see `stream_app.ranking.fusion.softmax.SoftmaxRanker`.
+    new_item_bonus
+        With the two-tower model: added to the score of an item without interactions whose content it knows, so that
+        the item gets displayed at all; it multiplies the odds by exp(this).
     blocks
         The feature table.
     switch_sources
@@ -118,6 +102,7 @@ class LearnedFusion(ChoiceFusion):
         output_learning_rate: float = 0.015,
         decay: float = 0.0,
         batch_size: int = 4,
+        new_item_bonus: float = 0.6,
         blocks: Sequence[FeatureBlock] = FEATURE_BLOCKS,
         switch_sources: bool = True,
         without: Collection[str] = (),
@@ -141,7 +126,7 @@ class LearnedFusion(ChoiceFusion):
             or any(isinstance(model, block.needs) and model.name not in without for model in models.models)
         ]
         self.table = FeatureTable([*used_blocks, proposal_block(further_models)])
-        apart = self._columns_apart(used_blocks)
+        apart = trained_columns(self.table, used_blocks, self._further)
         ranker = SoftmaxRanker(
             self.table.width,
             seed=seed,
@@ -156,7 +141,9 @@ class LearnedFusion(ChoiceFusion):
         self._blocks = tuple(blocks)
         self._without = tuple(without)
         self.switch = SourceSwitch(further_models, enabled=switch_sources)
-        self._columns_of = self._source_columns(further_models)
+        self._columns_of = source_columns(self.names, further_models)
+        self._history = HiddenHistory(self.names, further_models)
+        self._bonus = NewItemBonus(self.names, new_item_bonus)
         self._n_queried = self._n_shortlisted = 0
         self._store_source = store_models[0]
         self._store: SessionStore = store_models[0].store
@@ -173,32 +160,14 @@ class LearnedFusion(ChoiceFusion):
         )
 
     def _get_params(self) -> dict[str, Any]:
-        tuned = {name: self.ranker.parameters[name] for name in self.hyper_parameters()}
+        tuned = {name: self.ranker.parameters[name] for name in TUNABLE_PARAMETERS}
         return {
             **super()._get_params(),
             **tuned,
+            "new_item_bonus": self._bonus.bonus,
             "blocks": self._blocks,
             "switch_sources": self.switch.enabled,
             "without": self._without,
-        }
-
-    def _columns_apart(self, blocks: Sequence[FeatureBlock]) -> list[int]:
-        """The columns of models that a trainer learns."""
-        trained_blocks = [block for block in blocks if block.needs and block.needs.is_trained_apart]
-        proposals = proposal_block([model.name for model in self._further if model.is_trained_apart])
-        return [
-            self.table.column(spec.name) for block in (*trained_blocks, proposals) for spec in block.specs
-        ]
-
-    def _source_columns(self, further_models: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-        """The columns of each model that is not on the session store."""
-        names = np.array(self.names)
-        return {
-            name: np.flatnonzero(
-                np.isin(names, [spec.name for spec in proposal_block([name]).specs])
-                | (np.char.startswith(names, "neural_") & (name == TwoTower.name))
-            )
-            for name in further_models
         }
 
     def __repr__(self) -> str:
@@ -207,9 +176,9 @@ class LearnedFusion(ChoiceFusion):
 
     @classmethod
     def hyper_parameters(cls) -> dict[str, Any]:
-        """Return the tunable hyperparameters with their defaults."""
-        parameters = signature(cls).parameters.values()
-        return {each.name: each.default for each in parameters if each.name in TUNABLE_PARAMETERS}
+        """Return the hyperparameters that can be set, with their defaults."""
+        parameters, settable = signature(cls).parameters.values(), {*TUNABLE_PARAMETERS, "new_item_bonus"}
+        return {each.name: each.default for each in parameters if each.name in settable}
 
     def uses_candidates_of(self, model: Model) -> bool:
         """Whether a model is a source of candidates.
@@ -294,18 +263,26 @@ class LearnedFusion(ChoiceFusion):
         self, context: Context, proposals: Sequence[Proposal], number: int, found: Candidates
     ) -> list[int]:
         """Rows of the shortlist that only one source brought."""
-        slots = self._store.scratch.slots
+        slots, clicks = self._store.scratch.slots, self._store.arrays.clicks
         brought = {
-            int(slots[item]) for item in found.items[:SOURCE_QUOTA].tolist() if slots[item] >= self._n_queried
+            int(slots[item])
+            for item in best_candidates(found, clicks).tolist()
+            if slots[item] >= self._n_queried
         }
         if not brought:
             return []
         brought.difference_update(slots[context.items[context.items >= 0]].tolist())
         for other, (_, proposed) in enumerate(proposals):
             if other != number and brought:
-                brought.difference_update(slots[proposed.items[:SOURCE_QUOTA]].tolist())
+                brought.difference_update(slots[best_candidates(proposed, clicks)].tolist())
         shortlisted = self._shortlisted[: self._n_shortlisted].tolist()
         return [row for row, slot in enumerate(shortlisted) if slot in brought]
+
+    def _learn_row(self, shortlist: Shortlist, row: int) -> None:
+        clicks, hashes = self._store.arrays.clicks, self._index.hashes
+        number = self.ranker.choices
+        self._history.hide(shortlist.matrix, clicks[shortlist.items], hashes[shortlist.items], number)
+        super()._learn_row(shortlist, row)
 
     def is_fallback_source(self, model: Model) -> bool:
         """Whether rank fusion uses a model; of the models on the session store the first, their ranks are alike."""
@@ -325,9 +302,8 @@ class LearnedFusion(ChoiceFusion):
         if self._vectors is not None:
             cosines = self._vectors.cosines(session_items, store.candidate_items(neighbors))
         # items of earlier sessions may be viewed again
-        extra_items = np.concatenate(
-            (context.items, *(found.items[:SOURCE_QUOTA] for _, found in proposals if len(found.items)))
-        )
+        proposed = (best_candidates(found, store.arrays.clicks) for _, found in proposals if len(found.items))
+        extra_items = np.concatenate((context.items, *proposed))
         n_queried = self._n_queried = neighbors.n
         store.add_candidates(neighbors, extra_items)
         n = shortlist(
@@ -351,6 +327,14 @@ class LearnedFusion(ChoiceFusion):
             self._sources, CandidateBatch(context, items, slots, neighbors, cosines, proposals), matrix
         )
         return Shortlist(items, matrix)
+
+    def score(
+        self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
+    ) -> tuple[Items, Scores]:
+        """Score the items that may be listed, new ones with their bonus; see `ChoiceFusion.score`."""
+        items, scores = super().score(context, proposals, allowed)
+        self._bonus.add(self._matrix[: len(items)], self._store.arrays.clicks[items], scores)
+        return items, scores
 
     def attribute_sources(
         self, listed_items: Items, proposals: Sequence[Proposal]

@@ -9,12 +9,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stream_app.models.base import Model
 from stream_app.models.model_state import State
+from stream_app.models.two_tower import TwoTower
+from stream_app.ranking.fusion.feature_blocks import FeatureBlock, FeatureTable, proposal_block
 from stream_app.ranking.fusion.softmax import FIRST_SQUARE_SUM
 
 _BY_COLUMN: Final = "knots"
 """Part of the names of the arrays with a row for each column."""
+
+
+def trained_columns(
+    table: FeatureTable, blocks: Sequence[FeatureBlock], sources: Sequence[Model]
+) -> list[int]:
+    """The columns of models that a trainer learns: those of their blocks and of their candidates."""
+    trained_blocks = [block for block in blocks if block.needs and block.needs.is_trained_apart]
+    proposals = proposal_block([model.name for model in sources if model.is_trained_apart])
+    return [table.column(spec.name) for block in (*trained_blocks, proposals) for spec in block.specs]
+
+
+def source_columns(names: Sequence[str], sources: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """The columns of each source, by its name: those of its candidates, and of the two-tower model its features."""
+    columns = np.array(names)
+    return {
+        name: np.flatnonzero(
+            np.isin(columns, [spec.name for spec in proposal_block([name]).specs])
+            | (np.char.startswith(columns, "neural_") & (name == TwoTower.name))
+        )
+        for name in sources
+    }
 
 
 def split_columns(

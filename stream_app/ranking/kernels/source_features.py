@@ -125,9 +125,11 @@ def write_two_tower_features(
         for i in range(len(user)):
             value = vectors[rows[at], i]
             total += value * user[i]
-            near += value * vectors[newest, i]
+            if newest >= 0:
+                near += value * vectors[newest, i]
         cosines[at] = total
-        out[at, first + TwoTowerFeature.WITH_NEWEST] = half + half * near
+        if newest >= 0:
+            out[at, first + TwoTowerFeature.WITH_NEWEST] = half + half * near
         largest = max(largest, total)
     confidence = math.exp(min(np.float32(0.0), largest * scale - log_partition))
     ranks = np.empty(len(rows), np.float32)

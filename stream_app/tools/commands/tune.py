@@ -14,7 +14,7 @@ from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.assembly import FUSION, make_models, make_ranker
-from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.ranking.fusion.learned import TUNABLE_PARAMETERS, LearnedFusion
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.cli.tune import TuneOptions
@@ -147,7 +147,7 @@ def _default_parameters(target_name: str, untrained: ModelSet) -> dict[str, obje
             "The fusion does not learn, so there is nothing to tune; set HEADRACE_FUSION to learned, "
             "with a model on the session store in HEADRACE_MODELS."
         )
-    return {name: fusion.ranker.parameters[name] for name in LearnedFusion.hyper_parameters()}
+    return {name: fusion.ranker.parameters[name] for name in TUNABLE_PARAMETERS}
 
 
 def _target(model: str, settings: Settings) -> _Target:
