@@ -10,7 +10,13 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from stream_app.models.two_tower_network import NetworkShape, TrainedWeights, check_parameters
+from stream_app.models.two_tower_network import (
+    LATER_PARAMETERS,
+    NetworkShape,
+    TrainedWeights,
+    check_parameters,
+    with_later_parameters,
+)
 
 FORMAT: Final = 2
 """Version of the layout; a checkpoint of another one is refused."""
@@ -76,7 +82,10 @@ def encode_checkpoint(weights: TrainedWeights, manifest: Manifest) -> bytes:
     (['pan', 'pot'], 3, np.True_)
     """
     tensors: dict[str, NDArray[Any]] = {
-        name: np.ascontiguousarray(array) for name, array in weights.parameters.items()
+        name: np.ascontiguousarray(array)
+        for name, array in weights.parameters.items()
+        # a worker of the version before refuses parameters that it does not know
+        if array.size or name not in LATER_PARAMETERS
     }
     tensors[_VECTORS] = weights.vectors.astype(np.float16)
     header = _Header(
@@ -109,6 +118,7 @@ def decode_checkpoint(data: bytes) -> tuple[TrainedWeights, Manifest]:
     vectors = tensors.pop(_VECTORS, None)
     if vectors is None or vectors.shape != (len(header.item_ids), header.shape.n_factors):
         raise CheckpointError(f"the checkpoint has no vectors of {len(header.item_ids)} items")
+    tensors = with_later_parameters(tensors, header.shape)
     try:
         check_parameters(tensors, header.shape)
     except ValueError as error:

@@ -12,7 +12,9 @@ from stream_app.models.kernels.two_tower import Clusters, EncoderScratch, Weight
 from stream_app.models.two_tower_network import Head, NetworkShape, TrainedWeights, check_parameters
 from stream_app.models.vector_rows import VectorRows, hash_ids
 
-LARGEST_SHAPE: Final = NetworkShape(n_factors=512, context_length=1_000, hidden=2_048, n_gaps=64)
+LARGEST_SHAPE: Final = NetworkShape(
+    n_factors=512, context_length=1_000, hidden=2_048, n_gaps=64, n_segments=65_536
+)
 """Largest dimensions that are served."""
 
 LARGEST_PARAMETER: Final = 100.0
@@ -87,8 +89,9 @@ def check_servable(trained: TrainedWeights) -> None:
         value, largest = getattr(shape, name), getattr(LARGEST_SHAPE, name)
         if name == "encoder":
             continue  # one of two, or it would not have been decoded
-        if not 1 <= value <= largest:
-            raise ValueError(f"{name} is {value}; this worker serves 1 to {largest}")
+        smallest = 0 if name == "n_segments" else 1
+        if not smallest <= value <= largest:
+            raise ValueError(f"{name} is {value}; this worker serves {smallest} to {largest}")
     check_parameters(trained.parameters, shape)
     for name, array in trained.parameters.items():
         if np.abs(array).max(initial=0.0) > LARGEST_PARAMETER:

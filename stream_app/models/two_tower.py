@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream_app.models.array_types import Hashes
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
+    NO_ITEM,
     Candidates,
     Context,
     Items,
@@ -23,13 +24,15 @@ from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
 from stream_app.models.served_weights import ServedWeights, prepare_weights, serve_weights
-from stream_app.models.two_tower_network import Head, TrainedWeights, gap_buckets
+from stream_app.models.two_tower_network import Head, TrainedWeights, gap_buckets, segment_slots
 from topics.records import Reason
 
 SIMILAR_TASTE: Final = "similar_taste"
 """Source of the items that the model proposes."""
 
 _MIN_SCORE: Final = 1e-30
+
+_MAX_CACHED_SEGMENTS: Final = 4_096
 
 
 class EncodedUser(NamedTuple):
@@ -62,7 +65,7 @@ class FeatureInputs(NamedTuple):
         Vector of each item; below 0 for none.
     users : ndarray of float32, shape (heads, factors)
     newest
-        Row of the newest interaction.
+        Row of the newest interaction; below 0 for none.
     scales : ndarray of float32, shape (heads,)
         Factors of the cosines; 0 for a head that learned nothing yet.
     log_partition
@@ -85,7 +88,8 @@ class TwoTower(Model):
     the one before; one causal attention mixes the item vectors themselves, so that the result stays in their space:
     :math:`s = \sum_j a_j x_j + \lambda x_n`, :math:`h = s + W_2 \max(0, W_1 s + b_1) + b_2`, and for each kind of
     next interaction :math:`u_c = h + H_c h`, scaled to length 1. The probability that item i is next is proportional
-    to :math:`\exp(\sigma_c \, u_c \cdot x_i)`.
+    to :math:`\exp(\sigma_c \, u_c \cdot x_i)`. Where the trainer learns vectors :math:`e` of segments, their sum is
+    added to :math:`s`, times a number that depends on how many interactions there are; a new user has these alone.
 
     A worker learns nothing: a trainer learns from the same log (`stream_app.training`), and `swap` replaces the
     weights between two batches. Without weights the model proposes nothing. An item of the weights that the index
@@ -116,6 +120,7 @@ class TwoTower(Model):
     def _reset(self) -> None:
         self._serving: ServedWeights | None = None
         self._encoded: EncodedUser | None = None
+        self._slots: dict[tuple[str, ...], Items] = {}
 
     @property
     def version(self) -> str:
@@ -150,6 +155,7 @@ class TwoTower(Model):
         served.rows.follow(self._index.hashes[: self._index.size])
         self._serving = served
         self._encoded = None
+        self._slots = {}
 
     def _on_item_added(self, item: int) -> None:
         if self._serving is not None:
@@ -159,7 +165,7 @@ class TwoTower(Model):
         """Do nothing: the trainer learns."""
 
     def encode(self, context: Context) -> EncodedUser | None:
-        """Compute the vectors of a user; None if there are no weights, or no item of the context is known."""
+        """Compute the vectors of a user; None without weights, or without anything that they know of the user."""
         encoded, s = self._encoded, self._serving
         if encoded is not None and encoded.context is context:
             return encoded
@@ -173,16 +179,27 @@ class TwoTower(Model):
         is_known = rows >= 0
         if not is_known.all():
             items, times, rows, heads = items[is_known], times[is_known], rows[is_known], heads[is_known]
-        if not len(rows):
+        slots = self._segment_slots(context.segments, s.shape.n_segments)
+        if not len(rows) and not len(slots):
             return None
         gaps = gap_buckets(times, s.shape.n_gaps)
-        kernels.encode(s.clusters.vectors, rows, heads, gaps, plain(s.weights), plain(s.scratch), s.users)
+        kernels.encode(
+            s.clusters.vectors, rows, heads, gaps, slots, plain(s.weights), plain(s.scratch), s.users
+        )
         n_found = self._search(s)
         scale = float(s.weights.scale[Head.VIEW])
         # scores are exp(logit - scale)
         log_partition = math.log(max(float(s.found_scores[:n_found].sum()), _MIN_SCORE)) + scale
         self._encoded = EncodedUser(context, items, rows, n_found, log_partition)
         return self._encoded
+
+    def _segment_slots(self, segments: tuple[str, ...], n_segments: int) -> Items:
+        slots = self._slots.get(segments)
+        if slots is None:
+            if len(self._slots) >= _MAX_CACHED_SEGMENTS:
+                self._slots.clear()
+            slots = self._slots[segments] = segment_slots(segments, n_segments)
+        return slots
 
     def _search(self, s: ServedWeights) -> int:
         user, clusters = s.users[Head.VIEW], s.clusters
@@ -207,6 +224,7 @@ class TwoTower(Model):
 
         That is the item of the history without which the proposed item would have the lowest cosine, estimated for
         those with the largest shares in the user vector.
+        A user of whom segments alone are known has none.
         """
         encoded, s = self.encode(context), self._serving
         if encoded is None or s is None:
@@ -214,6 +232,8 @@ class TwoTower(Model):
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         size = top_k(s.found_items, s.found_scores, encoded.n_found, self._index.hashes, k, items, scores)
         items = items[:size]
+        if not len(encoded.rows):
+            return Candidates(items, scores[:size], np.full(size, NO_ITEM, np.int32))
         positions = np.zeros(size, np.int32)
         shares = s.scratch.shares[: len(encoded.rows)]
         kernels.explain(s.clusters.vectors, s.rows.rows_of(items), encoded.rows, shares, positions)
@@ -244,13 +264,15 @@ class TwoTower(Model):
             s.clusters.vectors,
             s.rows.rows_of(items),
             s.users,
-            int(encoded.rows[-1]),
+            int(encoded.rows[-1]) if len(encoded.rows) else NO_ITEM,
             s.scales,
             np.float32(encoded.log_partition),
         )
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
-        """Name the item of the history that weighed most for the item."""
+        """Name the item of the history that weighed most for the item, or the user's first segment."""
+        if evidence < 0:
+            return Reason(SIMILAR_TASTE, segment=context.segments[0] if context.segments else None)
         return Reason(SIMILAR_TASTE, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:

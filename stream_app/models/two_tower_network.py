@@ -1,7 +1,7 @@
 """The network of the two-tower model: its dimensions, its parameters, and their first values."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, Literal, NamedTuple
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.id_index import stable_hash
 from topics.records import Kind
 
 Array = NDArray[np.float32]
@@ -36,6 +37,12 @@ HEAD_OF_KIND: Final[Mapping[Kind, Head]] = {
 GAP_UNIT_SECONDS: Final = 30.0
 """Gaps below this share the first bucket; each further bucket is twice as wide."""
 
+MAX_SEGMENTS: Final = 4
+"""Segments of a user that are read, the first ones."""
+
+LATER_PARAMETERS: Final = ("segment", "segment_gate")
+"""Parameters that checkpoints of the first versions do not have; empty in a shape without segments."""
+
 FIRST_SCALE: Final = 14.0
 """Factor of the cosines in the softmax before anything is learned."""
 
@@ -53,6 +60,8 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     """Buckets of the time between two interactions."""
     encoder: Literal["attention", "gru"] = "attention"
     """What mixes the interactions: causal attention, or a gated recurrent unit."""
+    n_segments: int = 0
+    """Slots of the vectors of users' segments (country, channel), which are hashed; 0 for no such vectors."""
 
 
 def parameter_shapes(shape: NetworkShape) -> dict[str, tuple[int, ...]]:
@@ -84,6 +93,9 @@ def parameter_shapes(shape: NetworkShape) -> dict[str, tuple[int, ...]]:
         "output_bias": (d,),
         "heads": (len(Head), d, d),
         "scale": (len(Head),),
+        "segment": (shape.n_segments, d),
+        # by the number of interactions that are read
+        "segment_gate": (shape.context_length + 1 if shape.n_segments else 0,),
     }
 
 
@@ -105,10 +117,12 @@ def first_parameters(shape: NetworkShape, seed: int) -> dict[str, Array]:
         array = parameters[name]
         array[...] = rng.normal(0.0, 1.0 / math.sqrt(max(1, array.shape[0])), array.shape)
     parameters["output"] *= 0.1
-    for name in ("position", "kind", "gap"):
+    for name in ("position", "kind", "gap", "segment"):
         parameters[name][...] = rng.normal(0.0, 0.01, parameters[name].shape)
     parameters["last"][...] = 0.5
     parameters["scale"][...] = FIRST_SCALE
+    # the more interactions, the less the segments say
+    parameters["segment_gate"][...] = 1.0 / (1.0 + np.arange(len(parameters["segment_gate"])))
     return parameters
 
 
@@ -128,6 +142,34 @@ def gap_buckets(times: NDArray[np.float64], n_gaps: int) -> NDArray[np.int32]:
     gaps = np.diff(times, prepend=times[:1])
     buckets = np.log2(1.0 + np.maximum(gaps, 0.0) / GAP_UNIT_SECONDS)
     return np.minimum(buckets, n_gaps - 1).astype(np.int32)
+
+
+def segment_slots(segments: Sequence[str], n_slots: int) -> NDArray[np.int32]:
+    """The slots of a user's first segments, shape (at most `MAX_SEGMENTS`,); none if there are no slots.
+
+    Examples
+    --------
+    >>> slots = segment_slots(("country:FR", "channel:web"), 64)
+    >>> len(slots), slots[:1].tolist() == segment_slots(("country:FR",), 64).tolist()
+    (2, True)
+    >>> segment_slots(("country:FR",), 0).tolist()
+    []
+    """
+    read = segments[:MAX_SEGMENTS] if n_slots else ()
+    return np.array([stable_hash(name) % n_slots for name in read], np.int32)
+
+
+def with_later_parameters(parameters: Mapping[str, Any], shape: NetworkShape) -> dict[str, Any]:
+    """The parameters of a shape, with empty ones where an earlier version had none.
+
+    Examples
+    --------
+    >>> with_later_parameters({}, NetworkShape())["segment"].shape
+    (0, 64)
+    """
+    sizes = parameter_shapes(shape)
+    missing = [name for name in LATER_PARAMETERS if name not in parameters and 0 in sizes[name]]
+    return {**parameters, **{name: np.zeros(sizes[name], np.float32) for name in missing}}
 
 
 def check_parameters(parameters: Mapping[str, Any], shape: NetworkShape) -> None:

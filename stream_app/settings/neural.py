@@ -21,3 +21,9 @@ class NeuralSettings(SettingsGroup):
         "learns vectors of items; 0 for none.",
     )
     image_dimensions: NonNegativeInt = Field(0, description="The same of the catalog's `image_embedding`.")
+    segment_slots: NonNegativeInt = Field(
+        0,
+        le=65_536,
+        description="Slots of the vectors that the trainer learns of users' countries and channels, for users with "
+        "little history; 0 for none (docs/neural.md).",
+    )

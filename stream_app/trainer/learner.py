@@ -127,7 +127,9 @@ class Learner:
         before = training.n_interactions
         for line in interaction.lines:
             self._measure(interaction, line.item_id)
-            training.add(interaction.user_id, line.item_id, interaction.kind, interaction.ts)
+            training.add(
+                interaction.user_id, line.item_id, interaction.kind, interaction.ts, interaction.segments
+            )
         self._n_unlearned += training.n_interactions - before
         if self._n_unlearned >= training.config.new_interactions:
             self._step()
@@ -139,7 +141,7 @@ class Learner:
             return
         ids, kinds, times = self.training.recent(interaction.user_id)
         if ids:
-            trial.choices.append(Choice(ids, kinds, times, item_id, int(head)))
+            trial.choices.append(Choice(ids, kinds, times, item_id, int(head), interaction.segments))
 
     def _forget(self, user_id: str) -> None:
         self.training.forget_user(user_id)

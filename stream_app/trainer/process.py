@@ -14,6 +14,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from stream_app.models.item_content import ItemContent
+from stream_app.models.two_tower_network import NetworkShape
 from stream_app.settings import Settings
 from stream_app.trainer.active_trainer import ActiveTrainer, Pace, Ports
 from stream_app.trainer.announcer import Announcer
@@ -155,7 +156,8 @@ def run_trainer(settings: Settings) -> None:
 def _make_learner(settings: Settings, metrics: TrainerMetrics) -> Learner:
     config = TrainingConfig(max_items=settings.max_items, seed=settings.seed)
     content = ItemContent(settings.text_dimensions, image_dimensions=settings.image_dimensions)
-    return Learner(TwoTowerTraining(config=config, content=content), metrics, settings.limits)
+    shape = NetworkShape(n_segments=settings.segment_slots)
+    return Learner(TwoTowerTraining(shape, config, content=content), metrics, settings.limits)
 
 
 async def _run(

@@ -137,7 +137,8 @@ class Augmenter:
             items = items.copy()
             items[is_replaced] = self._similar.similar(items[is_replaced])
         # of a new order, the times stay ascending
-        return Sequence(sequence.user_hash, items, sequence.kinds[at], sequence.times[np.sort(at)], 1)
+        times = sequence.times[np.sort(at)]
+        return Sequence(sequence.user_hash, items, sequence.kinds[at], times, 1, sequence.segments)
 
 
 class Views(NamedTuple):

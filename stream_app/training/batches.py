@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.two_tower_network import gap_buckets
+from stream_app.models.two_tower_network import MAX_SEGMENTS, gap_buckets
 from stream_app.training.sequences import NO_ROW, Sequence
 
 Ints = NDArray[np.int32]
@@ -23,10 +23,14 @@ class Tokens(NamedTuple):
     targets: Ints  # item chosen next
     heads: Ints
     weights: NDArray[np.float32]  # 1 for a prediction, 0 for none
+    # shape (rows, length, MAX_SEGMENTS): slots of the user's segments, -1 for none; None without segments
+    segments: Ints | None = None
+    # 1 where the item follows nothing but the user's segments, 0 elsewhere; None without segments
+    starts: NDArray[np.float32] | None = None
 
 
-def empty_tokens(rows: int, length: int) -> Tokens:
-    """Rows without sequences."""
+def empty_tokens(rows: int, length: int, *, segments: bool = False) -> Tokens:
+    """Rows without sequences; with room for segments, if they are read."""
 
     def zeros() -> Ints:
         return np.zeros((rows, length), np.int32)
@@ -40,6 +44,8 @@ def empty_tokens(rows: int, length: int) -> Tokens:
         zeros(),
         zeros(),
         np.zeros((rows, length), np.float32),
+        np.full((rows, length, MAX_SEGMENTS), -1, np.int32) if segments else None,
+        np.zeros((rows, length), np.float32) if segments else None,
     )
 
 
@@ -47,6 +53,11 @@ class Packer:
     """Fills rows with sequences, each into the first row with room.
 
     A sequence of n interactions has n - 1 tokens: the last interaction is a target alone.
+
+    Parameters
+    ----------
+    segments
+        Whether the tokens have the segments of users.
 
     Examples
     --------
@@ -58,13 +69,14 @@ class Packer:
     ([[5, 6, 5, 6], [0, 0, 0, 0]], [[6, 7, 6, 7], [0, 0, 0, 0]], [[1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
     """
 
-    def __init__(self, rows: int, length: int, n_gaps: int) -> None:
+    def __init__(self, rows: int, length: int, n_gaps: int, *, segments: bool = False) -> None:
         self._rows, self._length, self._n_gaps = rows, length, n_gaps
+        self._segments = segments
         self.clear()
 
     def clear(self) -> None:
         """Begin a new batch."""
-        self.tokens = empty_tokens(self._rows, self._length)
+        self.tokens = empty_tokens(self._rows, self._length, segments=self._segments)
         self._used = [0] * self._rows
         self._first_open = 0
         self.n_predictions = 0
@@ -97,6 +109,10 @@ class Packer:
             (np.arange(1, n + 1) >= sequence.first_target) & (items[1:] != NO_ROW) & (items[:-1] != NO_ROW)
         )
         t.weights[row, at] = is_target
+        if t.segments is not None and t.starts is not None and len(sequence.segments):
+            t.segments[row, at, : len(sequence.segments)] = sequence.segments
+            # later parts of a long sequence begin with interactions that are known
+            t.starts[row, start] = sequence.first_target <= 1 and items[0] != NO_ROW
         self.n_predictions += int(is_target.sum())
 
     def _row_with_room(self, n: int) -> int:

@@ -20,6 +20,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Step size of the item vectors in the first steps."""
     dense_rate: float = 0.003
     """Step size of the other parameters in the first steps."""
+    content_rate: float = 0.01
+    """Step size of the projection of contents in the first steps: it must have learned when items are still few."""
     rate_half_time: float = 1000.0
     """Steps until the step sizes are divided by the root of 2; see `stream_app.training.optimizer.rate_factor`."""
     last_rate: float = 0.25

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.two_tower_network import TrainedWeights
+from stream_app.models.two_tower_network import NetworkShape, TrainedWeights, segment_slots
 from stream_app.training.batches import Packer
 from stream_app.training.loss import encode, normalized
 from stream_app.training.sequences import Sequence as ItemSequence
@@ -24,6 +24,7 @@ class Choice(NamedTuple):
     times: Sequence[float]
     chosen_id: str
     head: int
+    segments: tuple[str, ...] = ()  # of the user
 
 
 def hit_rate(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) -> float:
@@ -48,7 +49,7 @@ def hits(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) -> NDA
     row_of = {item_id: row for row, item_id in enumerate(weights.item_ids)}
     known, numbers, n_choices = [], [], 0
     for choice in choices:
-        sequence = _as_sequence(choice, row_of, weights.shape.context_length)
+        sequence = _as_sequence(choice, row_of, weights.shape)
         if sequence is not None:
             known.append((sequence, choice.head))
             numbers.append(n_choices)
@@ -58,13 +59,13 @@ def hits(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) -> NDA
     return found
 
 
-def _as_sequence(choice: Choice, row_of: dict[str, int], length: int) -> ItemSequence | None:
+def _as_sequence(choice: Choice, row_of: dict[str, int], shape: NetworkShape) -> ItemSequence | None:
     """The rows of a choice; None if its item, or all before it, have no vector."""
     before = [
         (row_of[item_id], kind, ts)
         for item_id, kind, ts in zip(choice.item_ids, choice.kinds, choice.times, strict=True)
         if item_id in row_of
-    ][-length:]
+    ][-shape.context_length :]
     chosen = row_of.get(choice.chosen_id)
     if chosen is None or not before:
         return None
@@ -75,6 +76,7 @@ def _as_sequence(choice: Choice, row_of: dict[str, int], length: int) -> ItemSeq
         np.array([*kinds, choice.head], np.int32),
         np.array([*times, times[-1]]),
         len(rows),
+        segment_slots(choice.segments, shape.n_segments),
     )
 
 
@@ -83,7 +85,7 @@ def _hits(weights: TrainedWeights, known: list[tuple[ItemSequence, int]], k: int
     params = {name: jnp.asarray(value) for name, value in weights.parameters.items()}
     for start in range(0, len(known), _ROWS):
         part = known[start : start + _ROWS]
-        packer = Packer(_ROWS, shape.context_length, shape.n_gaps)
+        packer = Packer(_ROWS, shape.context_length, shape.n_gaps, segments=shape.n_segments > 0)
         # a sequence a row, so that its newest token is found
         for row, (sequence, _) in enumerate(part):
             packer.add_to_row(row, sequence)

@@ -36,7 +36,9 @@ class InProcessTrainer:
         training = self.training
         before = training.n_interactions
         for line in interaction.lines:
-            training.add(interaction.user_id, line.item_id, interaction.kind, interaction.ts)
+            training.add(
+                interaction.user_id, line.item_id, interaction.kind, interaction.ts, interaction.segments
+            )
         added = training.n_interactions - before
         self._n_unlearned += added
         self._n_unpublished += added

@@ -32,6 +32,8 @@ class Batch(NamedTuple):
     log_counts: Array  # float32, shape (negatives,): log of how often each is expected among the negatives
     contents: Array  # float32, shape (n, dimensions): of the gathered items; no dimensions without contents
     views: Views  # pairs of changed copies of sequences, for the contrastive term; may be none
+    segments: Array | None = None  # int32, shape (rows, length, n): as in `Tokens`
+    starts: Array | None = None  # float32, shape (rows, length): as in `Tokens`
 
 
 def encode(params: Params, x: jax.Array, batch: Batch | Tokens | Views) -> jax.Array:
@@ -45,6 +47,29 @@ def encode(params: Params, x: jax.Array, batch: Batch | Tokens | Views) -> jax.A
     tokens = x + params["position"][batch.positions] + params["kind"][batch.kinds] + params["gap"][batch.gaps]
     mix = _recurrent if len(params["gate_bias"]) else _attention
     mixed = mix(params, tokens, x, batch) + params["last"][0] * x
+    if (segments := getattr(batch, "segments", None)) is not None:
+        gates = params["segment_gate"][jnp.asarray(batch.positions) + 1]
+        mixed += gates[..., None] * _segment_sums(params, segments)
+    return _feed_forward(params, mixed)
+
+
+def encode_segments(params: Params, segments: Array) -> jax.Array:
+    """The state of users of whom segments alone are known, shape (..., factors).
+
+    Parameters
+    ----------
+    segments : array of int32, shape (..., n)
+        Slots; -1 for none.
+    """
+    return _feed_forward(params, params["segment_gate"][0] * _segment_sums(params, segments))
+
+
+def _segment_sums(params: Params, segments: Array) -> jax.Array:
+    slots = jnp.asarray(segments)
+    return jnp.sum(params["segment"][jnp.maximum(slots, 0)] * (slots >= 0)[..., None], axis=-2)
+
+
+def _feed_forward(params: Params, mixed: jax.Array) -> jax.Array:
     hidden = jax.nn.relu(mixed @ params["hidden"] + params["hidden_bias"])
     return mixed + hidden @ params["output"] + params["output_bias"]
 
@@ -145,15 +170,14 @@ def training_loss(params: Params, ids: jax.Array, batch: Batch, options: LossOpt
     unit = item_vectors(params, ids, batch, options.id_dropout, third)
     x = dropout(unit[batch.items], options.dropout, first)
     state = dropout(encode(params, x, batch), options.dropout, second)
-    by_head = state[..., None, :] + jnp.einsum("bld,hde->blhe", state, params["heads"])
-    chosen = jnp.take_along_axis(by_head, batch.heads[..., None, None], axis=2)[..., 0, :]
-    user = normalized(chosen) * params["scale"][batch.heads][..., None]
-    positive = jnp.sum(user * unit[batch.targets], axis=-1)
-    negative = user @ unit[batch.negatives].T - batch.log_counts
-    is_target = batch.targets[..., None] == batch.negatives
-    reduce = _binary_cross_entropy if options.kind == "sigmoid" else _softmax_loss
-    losses = reduce(params, positive, jnp.where(is_target, _MASKED, negative), jnp.asarray(batch.log_counts))
-    loss = jnp.sum(batch.weights * losses) / jnp.maximum(jnp.sum(batch.weights), 1.0)
+    losses = _losses(params, unit, state, (batch.heads, batch.targets), batch, options.kind)
+    total, n = jnp.sum(batch.weights * losses), jnp.sum(batch.weights)
+    if batch.segments is not None and batch.starts is not None:
+        # what new users begin with is predicted from their segments
+        new = encode_segments(params, batch.segments)
+        losses = _losses(params, unit, new, (batch.kinds, batch.items), batch, options.kind)
+        total, n = total + jnp.sum(batch.starts * losses), n + jnp.sum(batch.starts)
+    loss = total / jnp.maximum(n, 1.0)
     if options.contrast > 0.0:
         loss += options.contrast * contrastive_loss(params, unit, batch.views)
     return loss
@@ -167,6 +191,21 @@ class TrainingLoss(NamedTuple):
     def __call__(self, params: Params, ids: jax.Array, batch: Batch, key: Any) -> jax.Array:
         """The loss, as `training_loss`."""
         return training_loss(params, ids, batch, self.options, key)
+
+
+def _losses(
+    params: Params, unit: jax.Array, state: jax.Array, chosen: tuple[Array, Array], batch: Batch, kind: str
+) -> jax.Array:
+    """Loss of each prediction from a state, shape (rows, length); `chosen` are heads and items."""
+    heads, targets = (jnp.asarray(each) for each in chosen)
+    by_head = state[..., None, :] + jnp.einsum("bld,hde->blhe", state, params["heads"])
+    of_head = jnp.take_along_axis(by_head, heads[..., None, None], axis=2)[..., 0, :]
+    user = normalized(of_head) * params["scale"][heads][..., None]
+    positive = jnp.sum(user * unit[targets], axis=-1)
+    negative = user @ unit[batch.negatives].T - batch.log_counts
+    is_target = targets[..., None] == batch.negatives
+    reduce = _binary_cross_entropy if kind == "sigmoid" else _softmax_loss
+    return reduce(params, positive, jnp.where(is_target, _MASKED, negative), jnp.asarray(batch.log_counts))
 
 
 def contrastive_loss(params: Params, unit: jax.Array, views: Views) -> jax.Array:

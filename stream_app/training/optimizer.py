@@ -28,6 +28,7 @@ class Rates(NamedTuple):
 
     items: float | jax.Array
     dense: float | jax.Array
+    content: float | jax.Array  # of the projection of contents
 
 
 def rate_factor(step: int, half_time: float, last: float) -> float:
@@ -92,7 +93,13 @@ def train_step(
         params, vectors, batch, key
     )
     updates, moments = DENSE.update(dense_gradient, moments)
-    params = optax.apply_updates(params, jax.tree.map(lambda update: -rates.dense * update, updates))
+    params = optax.apply_updates(
+        params,
+        {
+            name: -(rates.content if name == "content" else rates.dense) * update
+            for name, update in updates.items()
+        },
+    )
     used = jnp.any(row_gradient != 0.0, axis=1)
     row_updates = vector_moments.n_updates + used
     row_first = BETAS[0] * vector_moments.first + (1 - BETAS[0]) * row_gradient

@@ -14,6 +14,9 @@ Rows = NDArray[np.int32]
 NO_ROW: Final = -1
 """An item that was evicted."""
 
+NO_SEGMENTS: Final[Rows] = np.zeros(0, np.int32)
+"""The segments of a user of whom none is known."""
+
 
 class Sequence(NamedTuple):
     """Consecutive interactions of a user, oldest first; all arrays have shape (n,)."""
@@ -24,15 +27,18 @@ class Sequence(NamedTuple):
     times: NDArray[np.float64]
     first_target: int
     """The first interaction that is predicted; those before it are context alone."""
+    segments: Rows = NO_SEGMENTS
+    """Slots of the user's segments, shape (s,)."""
 
 
 class OpenSequence:
     """The interactions of a user that are not in the buffer yet."""
 
-    __slots__ = ("items", "kinds", "n_learned", "times", "user_hash")
+    __slots__ = ("items", "kinds", "n_learned", "segments", "times", "user_hash")
 
     def __init__(self, user_hash: int) -> None:
         self.user_hash = user_hash
+        self.segments = NO_SEGMENTS
         self.items: list[int] = []
         self.kinds: list[int] = []
         self.times: list[float] = []
@@ -44,6 +50,7 @@ class OpenSequence:
         result = cls(sequence.user_hash)
         result.items, result.kinds = sequence.items.tolist(), sequence.kinds.tolist()
         result.times = sequence.times.tolist()
+        result.segments = sequence.segments
         result.n_learned = sequence.first_target
         return result
 
@@ -55,6 +62,7 @@ class OpenSequence:
             np.array(self.kinds, np.int32),
             np.array(self.times),
             first_target,
+            self.segments,
         )
 
 
@@ -106,8 +114,8 @@ class SequenceBuffer:
         """Closed sequences in the reservoir."""
         return len(self._reservoir)
 
-    def add(self, user_hash: int, item: int, kind: int, ts: float) -> None:
-        """Add an interaction."""
+    def add(self, user_hash: int, item: int, kind: int, ts: float, segments: Rows = NO_SEGMENTS) -> None:
+        """Add an interaction; later segments of a user replace earlier ones."""
         self._close_finished(ts)
         current = self._open.get(user_hash)
         if current is None:
@@ -116,6 +124,8 @@ class SequenceBuffer:
             self._open.move_to_end(user_hash)
         if len(current.items) >= self._length:
             current = self._continue(current)
+        if len(segments):
+            current.segments = segments
         current.items.append(item)
         current.kinds.append(kind)
         current.times.append(max(ts, current.times[-1]) if current.times else ts)
@@ -139,6 +149,7 @@ class SequenceBuffer:
         following.items = full.items[-self._overlap :]
         following.kinds = full.kinds[-self._overlap :]
         following.times = full.times[-self._overlap :]
+        following.segments = full.segments
         following.n_learned = len(following.items)
         self._store(full)
         self._open[full.user_hash] = following

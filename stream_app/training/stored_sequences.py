@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.training.sequences import Sequence
+from stream_app.training.sequences import NO_SEGMENTS, Sequence
 
 Stored = dict[str, Any]
 
@@ -28,11 +28,13 @@ def pack_sequences(sequences: Iterable[Sequence]) -> Stored:
         "items": _joined([each.items for each in all_], np.int32),
         "kinds": _joined([each.kinds for each in all_], np.int32),
         "times": _joined([each.times for each in all_], np.float64),
+        "segments": _joined([each.segments for each in all_], np.int32),
+        "n_segments": np.array([len(each.segments) for each in all_], np.int32),
     }
 
 
 def unpack_sequences(stored: Mapping[str, Any]) -> list[Sequence]:
-    """The result of `pack_sequences`.
+    """The result of `pack_sequences`; also of a version without segments.
 
     Raises
     ------
@@ -46,6 +48,7 @@ def unpack_sequences(stored: Mapping[str, Any]) -> list[Sequence]:
         len(stored[name]) != n for name in ("items", "kinds", "times")
     ):
         raise ValueError("the arrays of the sequences do not fit each other")
+    segments = _unpack_segments(stored, len(lengths))
     # copies: a view would keep the whole array in memory as long as one of its sequences
     return [
         Sequence(
@@ -54,15 +57,25 @@ def unpack_sequences(stored: Mapping[str, Any]) -> list[Sequence]:
             stored["kinds"][end - length : end].copy(),
             stored["times"][end - length : end].copy(),
             first_target,
+            of_user,
         )
-        for user, first_target, length, end in zip(
+        for user, first_target, length, end, of_user in zip(
             stored["users"].tolist(),
             stored["first_targets"].tolist(),
             lengths.tolist(),
             ends.tolist(),
+            segments,
             strict=True,
         )
     ]
+
+
+def _unpack_segments(stored: Mapping[str, Any], n: int) -> list[Any]:
+    sizes = stored.get("n_segments", np.zeros(n, np.int32))
+    slots = stored.get("segments", NO_SEGMENTS)
+    if len(sizes) != n or len(slots) != int(np.sum(sizes)):
+        raise ValueError("the segments do not fit the sequences")
+    return [each.copy() for each in np.split(slots, np.cumsum(sizes)[:-1])] if n else []
 
 
 def _joined(arrays: list[Any], dtype: Any) -> Any:

@@ -15,11 +15,14 @@ from stream_app.models.item_content import ItemContent
 from stream_app.models.model_state import State
 from stream_app.models.two_tower_network import (
     HEAD_OF_KIND,
+    LATER_PARAMETERS,
     NetworkShape,
     TrainedWeights,
     check_parameters,
     first_parameters,
     parameter_shapes,
+    segment_slots,
+    with_later_parameters,
 )
 from stream_app.training.augmentation import Augmenter, GroupedItems, Views, make_views
 from stream_app.training.average import WeightAverage
@@ -75,7 +78,7 @@ class TwoTowerTraining:
         self.n_interactions = 0
         self.n_steps = 0
         self.n_predictions = 0
-        self._packer = Packer(config.rows, shape.context_length, shape.n_gaps)
+        self._packer = Packer(config.rows, shape.context_length, shape.n_gaps, segments=shape.n_segments > 0)
         self._negatives = NegativeSampler(config.negatives, config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._key = jax.random.key(config.seed)
@@ -89,6 +92,7 @@ class TwoTowerTraining:
                 "content": projection,
                 "offset": [_FIRST_OFFSET],
             }.items()
+            if shape.n_segments or name not in LATER_PARAMETERS
         }
         self._moments: Any = DENSE.init(self._params)
         d = shape.n_factors
@@ -117,8 +121,8 @@ class TwoTowerTraining:
                 raise ValueError("the contrastive term needs augmentations")
             self._n_gathered += 2 * config.contrast_pairs * shape.context_length
 
-    def add(self, user: str, item_id: str, kind: Kind, ts: float) -> None:
-        """Add an interaction with an item; kinds without a head are ignored."""
+    def add(self, user: str, item_id: str, kind: Kind, ts: float, segments: tuple[str, ...] = ()) -> None:
+        """Add an interaction with an item of a user of some segments; kinds without a head are ignored."""
         head = HEAD_OF_KIND.get(kind)
         if head is None:
             return
@@ -127,7 +131,8 @@ class TwoTowerTraining:
             self._grow(row + 1)
         self.counts[row] += 1.0
         self.n_interactions += 1
-        self.buffer.add(user_key(user), row, int(head), ts)
+        slots = segment_slots(segments, self.shape.n_segments)
+        self.buffer.add(user_key(user), row, int(head), ts, slots)
 
     def add_catalog(self, entry: CatalogItem) -> None:
         """Learn what the catalog says about an item, which has a vector from then on.
@@ -197,6 +202,8 @@ class TwoTowerTraining:
             log_expected,
             self.contents.gather(gathered),
             views._replace(items=at[2 * n_tokens + len(negatives) :].reshape(views.items.shape)),
+            tokens.segments,
+            tokens.starts,
         )
         self._key, key = jax.random.split(self._key)
         self._params, self._moments, vectors, moments, loss = train_step(
@@ -268,7 +275,8 @@ class TwoTowerTraining:
         config = self.config
         factor = rate_factor(self.n_steps, config.rate_half_time, config.last_rate)
         # arrays: another number must not compile the step again
-        return Rates(jnp.float32(config.item_rate * factor), jnp.float32(config.dense_rate * factor))
+        rates = config.item_rate, config.dense_rate, config.content_rate
+        return Rates(*(jnp.float32(rate * factor) for rate in rates))
 
     def weights(self) -> TrainedWeights:
         """A copy of what was learned: the moving average of the steps."""
@@ -342,7 +350,8 @@ class TwoTowerTraining:
         ValueError
             If it is of another shape or capacity; this training is to be discarded then.
         """
-        if state["shape"] != msgspec.to_builtins(self.shape):
+        # a snapshot of an earlier version has no segments
+        if msgspec.convert(state["shape"], NetworkShape) != self.shape:
             raise ValueError(f"the state has the shape {state['shape']}")
         self.items.restore(state["items"])
         parameters = dict(state["parameters"])
@@ -396,4 +405,5 @@ class TwoTowerTraining:
 
 def _served(parameters: Mapping[str, Any], shape: NetworkShape) -> dict[str, Any]:
     """Copies of the parameters that a worker needs."""
-    return {name: np.array(parameters[name]) for name in parameter_shapes(shape)}
+    all_ = with_later_parameters(parameters, shape)
+    return {name: np.array(all_[name]) for name in parameter_shapes(shape)}

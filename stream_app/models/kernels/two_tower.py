@@ -31,6 +31,8 @@ class Weights(NamedTuple):
     output_bias: Array
     heads: Array
     scale: Array
+    segment: Array  # without rows if the model reads no segments
+    segment_gate: Array
 
 
 class EncoderScratch(NamedTuple):
@@ -163,26 +165,15 @@ def _write_heads(state: Array, heads: Array, out: Array) -> None:
 
 
 @jit(fastmath=FUNCTIONS)
-def encode(
+def _mix(
     vectors: Array,
     rows: Items,
     kinds: Items,
     gaps: Items,
     weights: tuple[Array, ...],
     scratch: tuple[Array, ...],
-    out: Array,
 ) -> None:
-    """Compute the user vector of each head after some interactions.
-
-    Parameters
-    ----------
-    vectors : ndarray of float32, shape (n, factors)
-        Item vectors.
-    rows, kinds, gaps : ndarray of int32, shape (m,)
-        Vector, head and time bucket of each interaction, oldest first; 1 or more, at most the context length.
-    out : ndarray of float32, shape (heads, factors)
-        Receives vectors of length 1.
-    """
+    """Compute the sum of what was interacted with in `scratch.mixed`; one interaction or more."""
     w, s = Weights(*weights), EncoderScratch(*scratch)
     n, d = len(rows), vectors.shape[1]
     for at in range(n):
@@ -201,6 +192,41 @@ def encode(
     for i in range(d):
         s.mixed[i] += w.last[0] * vectors[rows[n - 1], i]
     _write_shares(vectors[rows[n - 1]], weights, scratch, s.shares[:n])
+
+
+@jit(fastmath=FUNCTIONS)
+def encode(
+    vectors: Array,
+    rows: Items,
+    kinds: Items,
+    gaps: Items,
+    segments: Items,
+    weights: tuple[Array, ...],
+    scratch: tuple[Array, ...],
+    out: Array,
+) -> None:
+    """Compute the user vector of each head after some interactions.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, factors)
+        Item vectors.
+    rows, kinds, gaps : ndarray of int32, shape (m,)
+        Vector, head and time bucket of each interaction, oldest first; at most the context length, and none only of
+        a user with segments.
+    segments : ndarray of int32, shape (s,)
+        Slots of the user's segments.
+    out : ndarray of float32, shape (heads, factors)
+        Receives vectors of length 1.
+    """
+    w, s = Weights(*weights), EncoderScratch(*scratch)
+    n, d = len(rows), vectors.shape[1]
+    s.mixed[:] = 0.0
+    if n > 0:
+        _mix(vectors, rows, kinds, gaps, weights, scratch)
+    for slot in segments:
+        for i in range(d):
+            s.mixed[i] += w.segment_gate[n] * w.segment[slot, i]
     s.hidden[:] = w.hidden_bias
     _multiply(s.mixed, w.hidden, s.hidden)
     for i in range(len(s.hidden)):

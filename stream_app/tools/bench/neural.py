@@ -212,6 +212,7 @@ def _serving_cost(model: TwoTower, served: ServedWeights, repeats: int) -> tuple
                 rows,
                 heads,
                 gaps,
+                heads[:0],
                 plain(served.weights),
                 plain(served.scratch),
                 served.users,

@@ -175,7 +175,9 @@ class ColdOptions:
     report: ReportFile
     log_file: Annotated[
         Path | None,
-        typer.Option("--events", metavar="FILE", help="A log whose catalog has embeddings, instead of shops."),
+        typer.Option(
+            "--events", metavar="FILE", help="A log whose catalog has embeddings, instead of shops."
+        ),
     ] = None
     format_name: FormatName = "jsonl"
     mapping: MappingFile = None

@@ -9,7 +9,13 @@ from rich.table import Table
 
 from stream_app.tools.evaluation import event_logs, rerank
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
-from stream_app.tools.evaluation.report import ColdReport, EventsReport, RerankReport, SessionsReport, SourcesReport
+from stream_app.tools.evaluation.report import (
+    ColdReport,
+    EventsReport,
+    RerankReport,
+    SessionsReport,
+    SourcesReport,
+)
 from stream_app.tools.evaluation.sessions import FUSED, Mode
 from stream_app.tools.evaluation.split_metrics import SplitMetrics
 from stream_app.tools.evaluation.tuning import TuningResult

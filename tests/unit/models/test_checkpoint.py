@@ -109,3 +109,18 @@ def test_a_checkpoint_that_contradicts_itself_is_refused(change: Any, message: s
 def test_unusable_weights_are_refused(weights: TrainedWeights, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         decode_checkpoint(encode_checkpoint(weights, MANIFEST))
+
+
+def test_a_checkpoint_of_a_version_without_segments_is_read() -> None:
+    assert not {"segment", "segment_gate"} & set(load(DATA)), "a worker of that version reads this one, too"
+    weights, _ = decode_checkpoint(rewritten(lambda _, header: header["shape"].pop("n_segments")))
+    assert weights.shape == SHAPE
+    assert weights.parameters["segment"].shape == (0, 8)
+
+
+def test_vectors_of_segments_are_read_as_they_were_written() -> None:
+    shape = msgspec.structs.replace(SHAPE, n_segments=16)
+    weights = make_weights()._replace(shape=shape, parameters=first_parameters(shape, 1))
+    decoded, _ = decode_checkpoint(encode_checkpoint(weights, MANIFEST))
+    assert decoded.shape.n_segments == 16
+    assert np.array_equal(decoded.parameters["segment"], weights.parameters["segment"])

@@ -154,4 +154,3 @@ def has_interactions(models: ModelSet, item_id: str) -> bool:
 def is_described(models: ModelSet, item_id: str) -> bool:
     """Whether the models know an item at all."""
     return models.index.find(item_id) != NO_ITEM
-

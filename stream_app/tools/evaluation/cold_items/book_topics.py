@@ -51,7 +51,16 @@ LOOKS: Final = tuple(
 )
 """What a book is like, each with several ways to say it."""
 
-PUBLISHERS: Final = ("Oakhill", "Meridian", "Bluegate", "Larkspur", "Northway", "Quayside", "Ferrum", "Saffron")
+PUBLISHERS: Final = (
+    "Oakhill",
+    "Meridian",
+    "Bluegate",
+    "Larkspur",
+    "Northway",
+    "Quayside",
+    "Ferrum",
+    "Saffron",
+)
 
 FORMATS: Final = ("paperback", "hardcover", "e-book", "audio book")
 

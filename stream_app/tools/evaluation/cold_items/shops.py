@@ -67,9 +67,7 @@ class WordShop:
         return ShopSession(f"user-{number % self._users}", self._shop.session(available), {})
 
 
-def shop_rows(
-    shop: Shop, entries: Sequence[CatalogItem], sessions: int, *, new: float
-) -> Iterator[EventRow]:
+def shop_rows(shop: Shop, entries: Sequence[CatalogItem], sessions: int, *, new: float) -> Iterator[EventRow]:
     """The rows of a log: one session per minute; items are described when they appear, and clicked from then on.
 
     Parameters

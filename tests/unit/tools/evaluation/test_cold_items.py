@@ -42,7 +42,10 @@ def evaluated(rows: list[EventRow], start: float = 0.0, **lists: list[str]) -> M
         return Arm(models, lambda _: items)
 
     evaluation = ColdItemsEvaluation(
-        {name: arm(items) for name, items in lists.items()}, start=START / 1_000 + start, k=2, session_gap=1800.0
+        {name: arm(items) for name, items in lists.items()},
+        start=START / 1_000 + start,
+        k=2,
+        session_gap=1800.0,
     )
     return evaluation.run(rows, len(rows))
 
@@ -78,11 +81,15 @@ def test_a_log_without_such_choices_is_an_error() -> None:
 def test_a_ratio_is_that_of_the_hits_on_the_same_choices() -> None:
     rng = np.random.default_rng(7)
     users, hits = np.arange(400), rng.random(400) < 0.2
-    measured = MeasuredChoices(users, np.ones(400, np.bool_), {"base": hits, "twice": hits | np.roll(hits, 1)})
+    measured = MeasuredChoices(
+        users, np.ones(400, np.bool_), {"base": hits, "twice": hits | np.roll(hits, 1)}
+    )
     arms = summarize([measured, measured], "base").arms
     assert (arms["base"].ratio.low, arms["base"].ratio.high) == (1.0, 1.0)
     assert arms["twice"].ratio.low < arms["twice"].ratio.mean < arms["twice"].ratio.high
-    assert arms["twice"].ratio.mean == pytest.approx(arms["twice"].cold.mean / arms["base"].cold.mean, abs=1e-5)
+    assert arms["twice"].ratio.mean == pytest.approx(
+        arms["twice"].cold.mean / arms["base"].cold.mean, abs=1e-5
+    )
     assert arms["base"].cold_by_seed == pytest.approx([float(hits.mean())] * 2)
 
 
