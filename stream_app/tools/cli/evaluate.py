@@ -186,15 +186,15 @@ class ColdOptions:
         str, typer.Option(metavar="N,N,…", help="A shop of each kind is made for each seed.")
     ] = "1,2,3"
     items: Annotated[int, typer.Option(min=100, metavar="N", help="Items of a shop.")] = 2_000
-    sessions: Annotated[int, typer.Option(min=10, metavar="N", help="Sessions, one per minute.")] = 8_000
-    users: Annotated[int, typer.Option(min=1, metavar="N", help="Users.")] = 1_000
+    sessions: Annotated[int, typer.Option(min=10, metavar="N", help="Sessions, one per minute.")] = 5_000
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="Users, who take turns.")] = 2_500
     new: Annotated[
         float, typer.Option(min=0.01, max=0.9, metavar="F", help="Share of items that appear over time.")
     ] = 0.5
     measured_from: Annotated[
         float,
         typer.Option(min=0.0, max=0.99, metavar="F", help="Share of the log that is learned first."),
-    ] = 0.25
+    ] = 0.3
     arms: Annotated[
         str | None,
         typer.Option(metavar="A,B,…", help="Measure these arms alone, beside the baseline, by their names."),

@@ -11,6 +11,7 @@ from stream_app.errors import UserError
 from stream_app.models.content import Content
 from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
+from stream_app.models.popularity import Popularity
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
@@ -29,12 +30,14 @@ from stream_app.tools.commands.evaluation_setup import (
 )
 from stream_app.tools.console import open_progress, print_table
 from stream_app.tools.evaluation.cold_items.arms import (
+    ALL_SCORED,
     BASELINE,
     FUSED,
     FUSED_NEURAL,
     Arm,
     by_scores,
     published,
+    scored,
     single,
     train_along,
     two_tower_contents,
@@ -168,7 +171,15 @@ def make_arms(settings: Settings, dimensions: tuple[int, int], k: int) -> dict[s
     counting = build_ranker(settings, k)
     if not any(model.name == Content.name for model in counting.models.models):
         raise UserError("Lists are compared with the model content: add it to HEADRACE_MODELS.")
-    arms = {BASELINE: single(counting.models, Content.name, k)}
+    arms = {
+        BASELINE: single(counting.models, Content.name, k),
+        ALL_SCORED: scored(counting.models, Content.name, k),
+        **{
+            model.name: single(counting.models, model.name, k)
+            for model in counting.models.models
+            if model.name == Popularity.name
+        },
+    }
     contents = two_tower_contents(dimensions)
     for name, content in contents.items():
         models = ModelSet([TwoTower.name], seed=settings.seed)

@@ -17,6 +17,7 @@ from stream_app.models.model_sources import find_source
 from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.two_tower import TwoTower
+from stream_app.models.two_tower_network import NetworkShape
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker
@@ -106,8 +107,9 @@ def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) 
     training = import_package("stream_app.training.two_tower_training", "neural", "--neural")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
     content = item_content(rows, settings)
+    shape = NetworkShape(n_segments=settings.segment_slots)
     models.learners.append(
-        in_process.InProcessTrainer(model, training.TwoTowerTraining(config=config, content=content))
+        in_process.InProcessTrainer(model, training.TwoTowerTraining(shape, config, content=content))
     )
 
 

@@ -98,16 +98,21 @@ def sources_table(report: SourcesReport) -> Table:
 
 
 def cold_table(report: ColdReport) -> Table:
-    """Hit rates of each arm by shop: items without interactions, their ratio to the baseline, and other items."""
+    """Hit rates of each arm by shop: items without interactions, the ratio to the baseline, others, new users."""
     table = make_table(
-        ("shop", "lists"), (f"no interactions, HR@{report.k}", "of the baseline", "other items")
+        ("shop", "lists"), (f"no interactions, HR@{report.k}", "of the baseline", "other items", "new users")
     )
     for shop, results in report.shops.items():
         title = shop
         for name, metrics in results.arms.items():
             cells = [
-                f"{each.mean:.{digits}f} ({each.low:.{digits}f} to {each.high:.{digits}f})"
-                for each, digits in ((metrics.cold, 3), (metrics.ratio, 2), (metrics.others, 3))
+                f"{each.mean:.{digits}f} ({each.low:.{digits}f} to {each.high:.{digits}f})" if each else ""
+                for each, digits in (
+                    (metrics.cold, 3),
+                    (metrics.ratio, 2),
+                    (metrics.others, 3),
+                    (metrics.new_users, 3),
+                )
             ]
             table.add_row(title, name, *cells, style="bold" if name.startswith(FUSED) else None)
             title = ""

@@ -12,6 +12,7 @@ from stream_app.models.base import NO_ITEM
 from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
 from stream_app.models.two_tower import TwoTower
+from stream_app.models.two_tower_network import NetworkShape
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
@@ -20,6 +21,7 @@ from stream_app.tools.evaluation.log_evaluation import model_context
 from topics.events import CatalogItem
 
 BASELINE: Final = "content by TF-IDF"
+ALL_SCORED: Final = "content by TF-IDF, all items scored"
 FUSED: Final = "fused"
 FUSED_NEURAL: Final = "fused with two-tower"
 
@@ -81,6 +83,22 @@ def single(models: ModelSet, name: str, k: int) -> Arm:
     return Arm(models, recommend)
 
 
+def scored(models: ModelSet, name: str, k: int) -> Arm:
+    """The available items with the largest scores of one model, but for the user's recent ones."""
+    model = next(each for each in models.models if each.name == name)
+
+    def recommend(request: RankRequest) -> Sequence[str]:
+        context = model_context(models, request)
+        items = np.arange(models.index.size, dtype=np.int32)
+        scores = model.score(context, items)
+        scores[~models.index.available[items]] = 0.0
+        scores[context.items[context.items >= 0]] = 0.0
+        best = np.argsort(-scores, kind="stable")[:k]
+        return models.index.ids_of(best[scores[best] > 0.0].tolist())
+
+    return Arm(models, recommend)
+
+
 def by_scores(
     models: ModelSet, entries: Sequence[CatalogItem], score: Callable[[Sequence[int]], Scores], k: int
 ) -> Arm:
@@ -116,7 +134,8 @@ def train_along(models: ModelSet, content: ItemContent | None, settings: Setting
     in_process: Any = import_package("stream_app.training.in_process", "neural", "This evaluation")
     training: Any = import_package("stream_app.training.two_tower_training", "neural", "This evaluation")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
-    learned = training.TwoTowerTraining(config=config, content=content)
+    shape = NetworkShape(n_segments=settings.segment_slots)
+    learned = training.TwoTowerTraining(shape, config, content=content)
     models.learners.append(in_process.InProcessTrainer(model, learned, PUBLISH_INTERVAL))
 
 

@@ -1,4 +1,4 @@
-"""Covers of the generated bookshop: patterns of two colors, other pictures than `stream_app.tools.bench.drawn_pictures`."""
+"""Covers of the generated bookshop: patterns in two colors, unlike `stream_app.tools.bench.drawn_pictures`."""
 
 import colorsys
 import io

@@ -24,6 +24,9 @@ from topics.events import UserEvent
 OTHERS_MEASURED: Final = 8
 """Of the choices of items with interactions, one in this many is measured."""
 
+FEW_INTERACTIONS: Final = 2
+"""A user with at most so many interactions is new."""
+
 _RESAMPLES: Final = 1_000
 _SEED: Final = 7
 
@@ -33,6 +36,7 @@ class MeasuredChoices(NamedTuple):
 
     users: NDArray[np.int64]  # shape (n,): user of each choice
     is_cold: NDArray[np.bool_]  # shape (n,): whether the choice is the first interaction with the item
+    n_before: NDArray[np.int64]  # shape (n,): events of the user before
     hits: dict[str, NDArray[np.bool_]]  # by arm, shape (n,)
 
 
@@ -46,7 +50,9 @@ class ArmMetrics(msgspec.Struct, frozen=True, kw_only=True):
     ratio
         That share divided by the baseline's.
     others
-        The share for the choices of other items.
+        The share for the choices of other items, but for the first one of a user.
+    new_users
+        The share for the choices of other items by new users, their first ones too; None without such choices.
     cold_by_seed
         The share in each shop.
     """
@@ -54,6 +60,7 @@ class ArmMetrics(msgspec.Struct, frozen=True, kw_only=True):
     cold: ConfidenceInterval
     ratio: ConfidenceInterval
     others: ConfidenceInterval
+    new_users: ConfidenceInterval | None
     cold_by_seed: list[float]
 
 
@@ -62,20 +69,21 @@ class ColdItemsResults(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    cold_choices, other_choices
-        Measured choices of items without and with interactions.
+    cold_choices, other_choices, new_user_choices
+        Measured choices of items without and with interactions, and of the latter those by new users.
     """
 
     cold_choices: int
     other_choices: int
+    new_user_choices: int
     arms: dict[str, ArmMetrics]
 
 
 class ColdItemsEvaluation(LogEvaluation[MeasuredChoices]):
     """Rank for the user before the first interaction of anyone with an item, and before some other choices.
 
-    Choices count from a time on, so that the models have learned something, and within sessions: the first choice of
-    a session follows from nothing.
+    Choices count from a time on, so that the models have learned something, and within sessions, since the first
+    choice of a session follows from nothing; but for the first one of a user at all.
 
     Parameters
     ----------
@@ -111,18 +119,22 @@ class ColdItemsEvaluation(LogEvaluation[MeasuredChoices]):
         self._buy_again = buy_again
         self._n_others = 0
         self._is_cold: list[bool] = []
+        self._n_before: list[int] = []
         self._hits: dict[str, list[bool]] = {name: [] for name in arms}
 
     def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
         """Compare the lists of all arms with the chosen item."""
         chosen = chosen_items(event)
-        is_first = row_after.session.start >= event.time
-        if len(chosen) != 1 or is_first or event.time < self._start:
+        n_before = row_before.counts.total
+        begins_session = row_after.session.start >= event.time
+        if len(chosen) != 1 or (begins_session and n_before) or event.time < self._start:
             return
         [item] = chosen
         if not is_described(self._models, item):
             return
         is_cold = not has_interactions(self._models, item)
+        if is_cold and begins_session:
+            return
         if not is_cold:
             self._n_others += 1
             if self._n_others % OTHERS_MEASURED:
@@ -131,6 +143,7 @@ class ColdItemsEvaluation(LogEvaluation[MeasuredChoices]):
             request = choice_request(event, row_before, arm.models, self._buy_again)
             self._hits[name].append(item in arm.recommend(request)[: self._k])
         self._is_cold.append(is_cold)
+        self._n_before.append(n_before)
         self.add_measured_list(event.user_id)
 
     def results(self) -> MeasuredChoices:
@@ -147,7 +160,8 @@ class ColdItemsEvaluation(LogEvaluation[MeasuredChoices]):
                 "describe items before they are clicked."
             )
         hits = {name: np.array(found, np.bool_) for name, found in self._hits.items()}
-        return MeasuredChoices(self.users, np.array(self._is_cold, np.bool_), hits)
+        is_cold, n_before = np.array(self._is_cold, np.bool_), np.array(self._n_before, np.int64)
+        return MeasuredChoices(self.users, is_cold, n_before, hits)
 
 
 def summarize(measured: Sequence[MeasuredChoices], baseline: str) -> ColdItemsResults:
@@ -157,7 +171,7 @@ def summarize(measured: Sequence[MeasuredChoices], baseline: str) -> ColdItemsRe
     --------
     >>> users, cold = np.array([0, 1, 2]), np.array([True, True, False])
     >>> hits = {"a": np.array([True, False, True]), "b": np.array([True, True, False])}
-    >>> results = summarize([MeasuredChoices(users, cold, hits)], "a")
+    >>> results = summarize([MeasuredChoices(users, cold, np.array([1, 1, 9]), hits)], "a")
     >>> results.arms["b"].cold.mean, results.arms["b"].ratio.mean, results.arms["b"].others.mean
     (1.0, 2.0, 0.0)
     """
@@ -168,16 +182,20 @@ def summarize(measured: Sequence[MeasuredChoices], baseline: str) -> ColdItemsRe
         [np.concatenate([each.hits[name] for each in measured]).astype(np.float64) for name in names]
     )
     bootstrap = ClusterBootstrap(users, resamples=_RESAMPLES, seed=_SEED)
-    cold, others = bootstrap.intervals(values, is_cold), bootstrap.intervals(values, ~is_cold)
+    n_before = np.concatenate([each.n_before for each in measured])
+    is_new_user, is_other = ~is_cold & (n_before <= FEW_INTERACTIONS), ~is_cold & (n_before > 0)
+    cold, others, new_users = (bootstrap.intervals(values, mask) for mask in (is_cold, is_other, is_new_user))
     ratios = _ratios(values[is_cold], users[is_cold], names.index(baseline))
     return ColdItemsResults(
         cold_choices=int(is_cold.sum()),
-        other_choices=int((~is_cold).sum()),
+        other_choices=int(is_other.sum()),
+        new_user_choices=int(is_new_user.sum()),
         arms={
             name: ArmMetrics(
                 cold=cold[at].rounded(),
                 ratio=ratios[at].rounded(),
                 others=others[at].rounded(),
+                new_users=new_users[at].rounded() if is_new_user.any() else None,
                 cold_by_seed=[round(float(each.hits[name][each.is_cold].mean()), 6) for each in measured],
             )
             for at, name in enumerate(names)

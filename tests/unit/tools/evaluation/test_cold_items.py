@@ -1,6 +1,7 @@
 """Items without interactions: the generated shops, and what is counted."""
 
 import io
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def test_an_item_that_someone_else_clicked_is_no_longer_cold() -> None:
     later = [click(n, f"user-{n // 2}", "ab"[n % 2], n) for n in range(10, 10 + 4 * OTHERS_MEASURED)]
     measured = evaluated([*rows, *later], right=["b", "a"])
     assert measured.is_cold.sum() == 1
-    assert len(measured.is_cold) == 1 + 2, "one in a few of the other choices within sessions"
+    assert len(measured.is_cold) > 1, "one in a few of the other choices"
+    assert measured.n_before.max() <= 2
 
 
 def test_items_without_a_description_and_choices_before_the_start_do_not_count() -> None:
@@ -81,9 +83,8 @@ def test_a_log_without_such_choices_is_an_error() -> None:
 def test_a_ratio_is_that_of_the_hits_on_the_same_choices() -> None:
     rng = np.random.default_rng(7)
     users, hits = np.arange(400), rng.random(400) < 0.2
-    measured = MeasuredChoices(
-        users, np.ones(400, np.bool_), {"base": hits, "twice": hits | np.roll(hits, 1)}
-    )
+    both = {"base": hits, "twice": hits | np.roll(hits, 1)}
+    measured = MeasuredChoices(users, np.ones(400, np.bool_), np.full(400, 5), both)
     arms = summarize([measured, measured], "base").arms
     assert (arms["base"].ratio.low, arms["base"].ratio.high) == (1.0, 1.0)
     assert arms["twice"].ratio.low < arms["twice"].ratio.mean < arms["twice"].ratio.high
@@ -101,7 +102,7 @@ def test_items_are_described_before_they_are_clicked(make: Any) -> None:
     for row in rows:
         if isinstance(row.event, CatalogItem):
             known.add(row.event.item_id)
-            n_late += row.event.ts > rows[0].event.ts
+            n_late += row.event.time > rows[0].event.time
         else:
             assert isinstance(row.event, Click)
             assert row.event.item_id in known
@@ -114,7 +115,7 @@ def test_items_are_described_before_they_are_clicked(make: Any) -> None:
 def test_books_follow_near_ones_which_seldom_share_a_word() -> None:
     shop = BookShop(800, 50, 5)
     sessions = [shop.session(number, 800).items for number in range(300)]
-    pairs = [(before, after) for items in sessions for before, after in zip(items, items[1:], strict=False)]
+    pairs = [(before, after) for items in sessions for before, after in pairwise(items)]
     by_words = tfidf_rank(shop.entries)
 
     def rate(rank: Any) -> float:
