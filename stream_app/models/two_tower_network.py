@@ -172,6 +172,12 @@ def with_later_parameters(parameters: Mapping[str, Any], shape: NetworkShape) ->
     return {**parameters, **{name: np.zeros(sizes[name], np.float32) for name in missing}}
 
 
+def served_parameters(parameters: Mapping[str, Any], shape: NetworkShape) -> dict[str, Array]:
+    """Copies of the parameters that a worker needs, of all those of a training."""
+    found = with_later_parameters(parameters, shape)
+    return {name: np.array(found[name]) for name in parameter_shapes(shape)}
+
+
 def check_parameters(parameters: Mapping[str, Any], shape: NetworkShape) -> None:
     """Check that parameters have the dimensions of a shape.
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from stream_app.training.config import TrainingConfig
 from stream_app.training.loss import Batch, Params
 
 BETAS: Final = (0.9, 0.98)
@@ -54,6 +55,14 @@ def rate_factor(step: int, half_time: float, last: float) -> float:
     [1.0, 0.71, 0.5, 0.25]
     """
     return max(last, 1.0 / math.sqrt(1.0 + step / half_time))
+
+
+def rates_at(step: int, config: TrainingConfig) -> Rates:
+    """The step sizes after so many steps."""
+    factor = rate_factor(step, config.rate_half_time, config.last_rate)
+    # arrays: another number must not compile the step again
+    rates = config.item_rate, config.dense_rate, config.content_rate
+    return Rates(*(jnp.float32(rate * factor) for rate in rates))
 
 
 Loss = Callable[[Params, jax.Array, Batch, Any], jax.Array]

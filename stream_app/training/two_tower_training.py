@@ -20,9 +20,8 @@ from stream_app.models.two_tower_network import (
     TrainedWeights,
     check_parameters,
     first_parameters,
-    parameter_shapes,
     segment_slots,
-    with_later_parameters,
+    served_parameters,
 )
 from stream_app.training.augmentation import Augmenter, GroupedItems, Views, make_views
 from stream_app.training.average import WeightAverage
@@ -32,7 +31,7 @@ from stream_app.training.content_table import ContentTable
 from stream_app.training.generation import GeneratedSessions, Model
 from stream_app.training.loss import Batch, LossOptions, TrainingLoss
 from stream_app.training.negatives import NegativeSampler
-from stream_app.training.optimizer import DENSE, Rates, RowMoments, rate_factor, train_step
+from stream_app.training.optimizer import DENSE, RowMoments, rates_at, train_step
 from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer, key_of_hash, user_key
 from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
 from topics.events import CatalogItem
@@ -218,7 +217,7 @@ class TwoTowerTraining:
             ),
             batch,
             key,
-            self._rates(),
+            rates_at(self.n_steps, self.config),
         )
         before, after = self.vectors[used], np.asarray(vectors)[:n]
         self.vectors[used] = after
@@ -271,13 +270,6 @@ class TwoTowerTraining:
             )
         return negatives, log_expected
 
-    def _rates(self) -> Rates:
-        config = self.config
-        factor = rate_factor(self.n_steps, config.rate_half_time, config.last_rate)
-        # arrays: another number must not compile the step again
-        rates = config.item_rate, config.dense_rate, config.content_rate
-        return Rates(*(jnp.float32(rate * factor) for rate in rates))
-
     def weights(self) -> TrainedWeights:
         """A copy of what was learned: the moving average of the steps."""
         used = np.flatnonzero(self.items.used)
@@ -290,7 +282,7 @@ class TwoTowerTraining:
         has_vector = norms > 1e-6
         ids = self.items.ids_of(used[has_vector].tolist())
         unit = vectors[has_vector] / norms[has_vector, None]
-        return TrainedWeights(self.shape, _served(averages, self.shape), ids, unit)
+        return TrainedWeights(self.shape, served_parameters(averages, self.shape), ids, unit)
 
     def dense_parameters(self) -> dict[str, NDArray[np.float32]]:
         """A copy of the parameters but the item vectors: they name no item and no user."""
@@ -307,7 +299,7 @@ class TwoTowerTraining:
         for name, value in self._params.items():
             if name not in parameters or parameters[name].shape != value.shape:
                 raise ValueError(f"the parameters have no {name} with the dimensions {value.shape}")
-        check_parameters(_served(parameters, self.shape), self.shape)
+        check_parameters(served_parameters(parameters, self.shape), self.shape)
         self._params = {name: jnp.array(parameters[name]) for name in self._params}
         self.average.parameters = {name: np.array(parameters[name]) for name in self._params}
 
@@ -355,7 +347,7 @@ class TwoTowerTraining:
             raise ValueError(f"the state has the shape {state['shape']}")
         self.items.restore(state["items"])
         parameters = dict(state["parameters"])
-        check_parameters(_served(parameters, self.shape), self.shape)
+        check_parameters(served_parameters(parameters, self.shape), self.shape)
         self.contents.restore(state["contents"])
         self._params = {name: jnp.asarray(parameters[name]) for name in self._params}
         leaves, structure = jax.tree.flatten(self._moments)
@@ -370,7 +362,7 @@ class TwoTowerTraining:
                 raise ValueError(f"the state has {len(state[name])} rows of {name}, not {size}")
             array[:size] = state[name]
         if averages := state["average"]["parameters"]:
-            check_parameters(_served(averages, self.shape), self.shape)
+            check_parameters(served_parameters(averages, self.shape), self.shape)
         self.average.restore(state["average"])
         self.n_interactions, self.n_steps, self.n_predictions = (int(n) for n in state["progress"])
         self.buffer.restore(
@@ -401,9 +393,3 @@ class TwoTowerTraining:
         self.average.forget(dropped)
         self.contents.forget(dropped)
         self.counts[dropped] = 0.0
-
-
-def _served(parameters: Mapping[str, Any], shape: NetworkShape) -> dict[str, Any]:
-    """Copies of the parameters that a worker needs."""
-    all_ = with_later_parameters(parameters, shape)
-    return {name: np.array(all_[name]) for name in parameter_shapes(shape)}

@@ -36,7 +36,7 @@ def hidden_rows(clicks: np.ndarray, number: int = 1, occurrences: float = 0.0) -
     assert np.array_equal(matrix[:, KEPT], before[:, KEPT]), (
         "what does not depend on interactions is still there"
     )
-    changed = (matrix != before).any(axis=1)
+    changed: np.ndarray = (matrix != before).any(axis=1)
     assert (matrix[changed][:, 1:3] == (0.0, 1.0)).all()
     return changed
 
