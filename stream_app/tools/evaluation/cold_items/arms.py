@@ -113,6 +113,8 @@ def by_scores(
 
     def recommend(request: RankRequest) -> Sequence[str]:
         recent = [numbers[item] for item in reversed(request.items[request.session_start :])]
+        if not recent:
+            return []
         scores = score(recent).astype(np.float64)
         scores[recent] = -np.inf
         # items appear in the order of their numbers
