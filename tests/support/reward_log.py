@@ -54,7 +54,7 @@ def reward_outcome(environment: IntegrationEnvironment) -> RewardOutcome:
         if reward.kind is RewardKind.ERASURE:
             continue
         assert lists.setdefault(reward.user_id, reward.list_id) == reward.list_id, (
-            f"{name}: a list to which nobody reacted"
+            f"{name}: a list without a reaction of its user"
         )
         found.positions_seen.setdefault(reward.user_id, []).extend(reward.seen_positions)
     for positions in found.positions_seen.values():

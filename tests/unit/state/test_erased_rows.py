@@ -151,14 +151,14 @@ def test_other_rows_are_not_moved(erased: ErasedRows, table: Table, rows: Rows, 
     assert (table.steps, rows.watched) == ([], [])
 
 
-@pytest.mark.parametrize(("partition", "moved_in"), [(-1, 3), (0, 0), (1, 1)])
-def test_a_row_of_an_unknown_partition_is_moved_in_that_of_the_user(
-    erased: ErasedRows, rows: Rows, partition: int, moved_in: int
+@pytest.mark.parametrize(("partition", "target"), [(-1, 3), (0, 0), (1, 1)])
+def test_a_row_of_an_unknown_partition_goes_to_that_of_the_user(
+    erased: ErasedRows, rows: Rows, partition: int, target: int
 ) -> None:
     rows.rows["ann"] = structs.replace(ERASED, partition=partition)
     detachment = erased.append("ann", 9.0)
     assert detachment is not None
-    assert detachment.partition == moved_in
+    assert detachment.partition == target
 
 
 def test_a_row_that_an_earlier_version_emptied_gets_a_mark(erased: ErasedRows, rows: Rows) -> None:
