@@ -96,7 +96,7 @@ def test_a_process_without_a_snapshot_of_its_own_begins_in_the_newest_series(fil
     assert started.save({}, "bb").startswith("models-0001-")
 
 
-def test_a_snapshot_that_is_gone_whenever_it_is_read_is_passed_over_in_the_fifth_attempt(
+def test_a_snapshot_that_is_gone_whenever_it_is_read_is_skipped_at_the_fifth_attempt(
     files: RecordedFiles,
 ) -> None:
     store = SnapshotStore(files)
