@@ -11,6 +11,7 @@ from stream_app.publishing import flush_loop
 from stream_app.publishing.publisher import Document
 from tests.support.in_memory_worker import InMemoryWorker, run_pending_tasks
 from tests.support.virtual_time import run_in_virtual_time
+from topics.catalog import LISTS
 
 
 def now() -> float:
@@ -43,6 +44,23 @@ def test_a_loop_that_was_stopped_is_stopped_at_once(worker: InMemoryWorker) -> N
         return now() - started
 
     assert run_in_virtual_time(run()) == 0.0
+
+
+def test_attempts_during_an_outage_do_not_fill_the_topic_with_lists(worker: InMemoryWorker) -> None:
+    async def run() -> None:
+        worker.publisher.available = False
+        worker.accept(worker.click("ann", "shoe"))
+        worker.flush_loop.start()
+        await asyncio.sleep(5.0)
+        assert not worker.queue.store_available
+        worker.publisher.available = True
+        await worker.flush_loop.stop()
+        assert worker.queue.store_available
+
+    run_in_virtual_time(run())
+    assert worker.count("flush_failures_total") == 6
+    # Those of the first attempt, and those that Redis has.
+    assert len(worker.producer.of(LISTS)) == 2
 
 
 async def test_pending_work_is_reported_when_it_is_taken_given_back_and_done(worker: InMemoryWorker) -> None:

@@ -8,14 +8,20 @@ import pytest
 
 from topics.events import CatalogItem, OrderLine
 from topics.records import (
+    NEGATIVE,
+    NON_POSITIVE,
+    POST_CLICK_KINDS,
+    REWARD_KINDS,
     DeadLetter,
     Interaction,
+    Kind,
     Line,
     ModelAnnouncement,
     PolicyAssignment,
     Reason,
     RecommendationList,
     Reward,
+    RewardKind,
     Source,
     search_reason,
 )
@@ -148,3 +154,13 @@ def test_sources_have_the_numbers_of_stored_watermarks() -> None:
         ("FEEDBACK", 4),
         ("ERASURE", 5),
     ]
+
+
+def test_each_kind_of_reward_is_positive_negative_or_none() -> None:
+    positive = {"click", "share", "wishlist", "cart", "purchase", "like"}
+    assert {str(kind) for kind in NEGATIVE} == {"dislike", "hide"}
+    assert {str(kind) for kind in NON_POSITIVE} == {"dislike", "hide", "impression", "erasure"}
+    assert {str(kind) for kind in RewardKind} == positive | {str(kind) for kind in NON_POSITIVE}
+    assert {str(kind) for kind in POST_CLICK_KINDS} == positive - {"click"}
+    assert set(Kind) - set(REWARD_KINDS) == {Kind.SEARCH, Kind.ERASE}
+    assert set(REWARD_KINDS.values()) == set(RewardKind) - {RewardKind.IMPRESSION, RewardKind.ERASURE}
