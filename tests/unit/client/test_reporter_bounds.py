@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stream_app.client import impression_reporter
 from stream_app.client.impression_reporter import MAX_PENDING, ImpressionReporter, ReporterCounts
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import ProducerRecord
@@ -181,3 +182,23 @@ def test_each_outage_is_told_once_and_so_is_its_end_however_short_it_was(
         assert reporter.flush(MAX_WAIT)
     reporter.close()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 3
+
+
+@pytest.mark.parametrize(("excess", "is_sent"), [(0, True), (1, False)])
+def test_a_record_may_be_as_large_as_its_bound(
+    monkeypatch: pytest.MonkeyPatch, excess: int, is_sent: bool
+) -> None:
+    sizes: list[int] = []
+
+    class Sized(Broker):
+        def send(self, record: ProducerRecord) -> None:
+            sizes.append(len(record.value))
+            super().send(record)
+
+    broker = Sized()
+    with ImpressionReporter("b:9092", connect=broker.connect) as reporter:
+        assert reporter.report_impression("u", "l", ["a", "b"])
+        assert reporter.flush(MAX_WAIT)
+        monkeypatch.setattr(impression_reporter, "MAX_RECORD_BYTES", sizes[0] - excess)
+        assert reporter.report_impression("u", "l", ["a", "b"]) == is_sent
+        assert reporter.counts.rejected == (not is_sent)
