@@ -9,6 +9,7 @@ from tests.mutation.imports import imports_of
 from tests.support import ROOT
 
 PACKAGES: Final = {
+    "snapshots": ("state/snapshots", ("tests/unit/state",)),
     "state": ("state", ("tests/unit/state",)),
     "topics": ("topics", ("tests/unit/topics",)),
     "ranking": ("stream_app/ranking", ("tests/unit/ranking",)),
@@ -16,7 +17,7 @@ PACKAGES: Final = {
     "publishing": ("stream_app/publishing", ("tests/unit/publishing",)),
     "client": ("stream_app/client", ("tests/unit/client",)),
 }
-"""Folder of each package, and the folders of its tests."""
+"""Folder of each package, and the folders of its tests; a folder within another one precedes it."""
 
 CHOSEN: Final = {
     "ranking": {
@@ -34,32 +35,48 @@ CHOSEN: Final = {
 tests of these packages are about those, and take minutes."""
 
 EXCLUDED: Final = {
-    # Real servers are needed: the integration tests, the fault tests and `tests/checks` hold these.
-    "state/row_store.py",
-    "state/user_table.py",
-    "topics/admin.py",
+    # The connection to a broker, the clock of a broker, and the state of its consumer groups: nothing is left of them
+    # without a broker, which takes longer to start than the tests of a mutant may. The integration tests hold them.
     "topics/broker_client.py",
     "topics/broker_clock.py",
     "topics/consumer_groups.py",
-    "topics/topic_checks.py",
-    "stream_app/publishing/redis_connection.py",
-    "stream_app/publishing/redis_inspection.py",
-    "stream_app/publishing/redis_publisher.py",
-    "stream_app/publishing/redis_sentinel.py",
-    # The agents' tests hold it, on the table of an application.
-    "state/erased_rows.py",
     # Texts for readers alone.
     "topics/schema_documents.py",
 }
 
+_REDIS: Final = (
+    "tests/checks/test_redis_connections.py",
+    "tests/checks/test_publishers.py",
+    "tests/checks/test_redis_ownership.py",
+    "tests/integration/test_redis_sentinel.py",
+)
+
+_STORED_ROWS: Final = (
+    "tests/agents/test_users_agent.py",
+    "tests/agents/test_local_store.py",
+    "tests/agents/test_erased_users.py",
+    "tests/agents/test_erasures_meanwhile.py",
+)
+
 OTHER_TESTS: Final[dict[str, tuple[str, ...]]] = {
+    "state/erased_rows.py": _STORED_ROWS,
     "state/log_progress.py": (
         "tests/unit/worker/test_reward_attributor.py",
         "tests/unit/worker/test_list_recovery.py",
     ),
+    "state/row_store.py": _STORED_ROWS,
+    "state/user_table.py": _STORED_ROWS,
     "stream_app/experiment/guardrail.py": ("tests/unit/worker/test_policy_controller.py",),
+    "stream_app/publishing/redis_connection.py": (*_REDIS, "tests/integration/test_redis_acl.py"),
+    "stream_app/publishing/redis_inspection.py": ("tests/integration/test_redis_acl.py",),
+    "stream_app/publishing/redis_publisher.py": _REDIS,
+    "stream_app/publishing/redis_sentinel.py": (
+        "tests/checks/test_redis_connections.py",
+        "tests/integration/test_redis_sentinel.py",
+        "tests/integration/test_redis_acl.py",
+    ),
 }
-"""Tests in other folders."""
+"""Tests in other folders. Those of the files for Redis start a server, for a tenth of a second."""
 
 OF_ALL_PACKAGES: Final = ("tests/unit/test_defaults.py", "tests/unit/test_structs.py")
 """Tests of the defaults and the structs of all packages."""
