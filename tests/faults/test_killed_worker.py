@@ -20,6 +20,7 @@ N_EVENTS: Final = 9_000
 MOMENTS: Final = {
     "between_changelog_and_interaction": range(5, 9),
     "between_interaction_and_changelog": range(5, 9),
+    "between_interaction_and_reward": range(5, 7),
     "between_row_and_records": range(1, 150),
     "before_the_commit": range(1, 2),
     "in_a_recovery": range(1, 4),

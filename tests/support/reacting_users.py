@@ -57,7 +57,7 @@ _MIN_ITEMS: Final = 10
 def _begin() -> int:
     """When the first of them comes, milliseconds since the epoch: the same in all runs of a process.
 
-    After the log, and in the past also for a clock that is wrong by less than an hour.
+    At the end of the log, and in the past also for a clock that is wrong by less than an hour.
     """
     return int((time.time() - 2.9 * 3_600) * 1000)
 
@@ -112,12 +112,7 @@ def with_reactions(
         worker.wait_until(partial(_has_learned, worker, _CLICKS * len(users)), "all clicks to be learned")
     # A search changes no popularity and no neighbors: the lists after it are those of all clicks.
     send_and_wait([event(Search, user, query=f"private {user}") for user in users])
-    for worker in workers:
-        worker.wait_until(partial(_is_idle, worker), "no pending user")
-    lists = environment.user_lists(users)
-    assert lists.keys() == set(users)
-    assert all(each.model_version >= _CLICKS * len(users) for each in lists.values())
-    assert all(len(each.items) >= _MIN_ITEMS for each in lists.values())
+    lists = _final_lists(environment, users, workers[0])
     send_and_wait(
         [event(Click, user, item_id=lists[user].items[2].id, list_id=lists[user].list_id) for user in users]
     )
@@ -138,8 +133,22 @@ def _has_learned(worker: WorkerHandle, n_interactions: int) -> bool:
     return worker.metric("headrace_interactions_folded_total") >= n_interactions
 
 
-def _is_idle(worker: WorkerHandle) -> bool:
-    return worker.metric("headrace_pending_users") == worker.metric("headrace_degraded_users") == 0
+def _final_lists(
+    environment: IntegrationEnvironment, users: Sequence[str], worker: WorkerHandle
+) -> dict[str, RecommendationList]:
+    """The lists, once each was ranked by the models of all clicks, and none is degraded."""
+    found: dict[str, RecommendationList] = {}
+
+    def are_there() -> bool:
+        found.update(environment.user_lists(users))
+        return found.keys() == set(users) and all(
+            each.model_version >= _CLICKS * len(users) and each.policy in FUSED_ORDER
+            for each in found.values()
+        )
+
+    worker.wait_until(are_there, "lists of all clicks")
+    assert all(len(each.items) >= _MIN_ITEMS for each in found.values())
+    return found
 
 
 def _of_erased(event: _Events, user: str, listed: RecommendationList) -> list[KafkaRecord]:
