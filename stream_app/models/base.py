@@ -82,6 +82,9 @@ class Model(Estimator, Restorable, reco.base.Ranker):  # type: ignore[misc]  # R
     proposes_new_items: ClassVar[bool] = True
     """Whether it proposes items that are not in the context."""
 
+    only_orders: ClassVar[bool] = False
+    """Whether fusions use its scores of what other models propose, and not its own candidates."""
+
     weighs_novelty: ClassVar[bool] = False
     """Whether it learns repeated choices too, by `Observation.novelty`; other models do not get them."""
 

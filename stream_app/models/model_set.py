@@ -59,6 +59,8 @@ class ModelSet(FoldProgress, Restorable):
         Filter of order lines.
     models
         The models, in the order of the names.
+    sources
+        The models whose candidates are fused.
     learners
         Other components that learn from the same fold, in the order in which they learn; names are unique. Append
         to it before anything is learned or restored.
@@ -129,6 +131,7 @@ class ModelSet(FoldProgress, Restorable):
         trained_apart = {each.name for each in self.models if each.is_trained_apart}
         self._parameters["names"] = [name for name in names if name not in trained_apart]
         self._sampling_models = any(model.learns_sample_under_load for model in self.models)
+        self.sources = [model for model in self.models if not model.only_orders] or self.models
         self._novelty_models = [model for model in self.models if model.weighs_novelty]
         self.decay_clocks = {"interactions": self.index.decay_clock, "rewards": DecayClock()}
         self.learners: list[Learner] = []

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     NO_ITEM,
@@ -28,6 +29,29 @@ from stream_app.models.kernels.trending import NO_BUCKET, TrendCounts
 from stream_app.models.model_state import State
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
+
+
+class Trends(NamedTuple):
+    """What the trends of items over all users are computed from; the arrays are the model's own.
+
+    Attributes
+    ----------
+    newest
+        Newest time bucket.
+    expected_per_sum
+        Factor from a long-term sum to the expected count of a window.
+    buckets : ndarray of int64, shape (n_items, buckets)
+    counts : ndarray of float64, shape (n_items, buckets)
+    sums : ndarray of float64, shape (n_items,)
+        See `TrendCounts`.
+    """
+
+    newest: int
+    expected_per_sum: float
+    buckets: NDArray[np.int64]
+    counts: Floats
+    sums: Floats
+
 
 POOL_SIZE = 1000
 """Recently and repeatedly used items among which overall trends are found."""
@@ -78,6 +102,7 @@ class Trending(Model):
 
     name: ClassVar[str] = "trending"
     additive: ClassVar[bool] = False
+    only_orders: ClassVar[bool] = True
     weighs_novelty: ClassVar[bool] = True
 
     def __init__(
@@ -169,6 +194,13 @@ class Trending(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """Largest score of each item over the segments, in standard deviations."""
         return self._max_over_segments(context, items)[0]
+
+    def trends(self) -> Trends | None:
+        """Inputs of the features of trends; None before the first interaction."""
+        if self._newest == -math.inf:
+            return None
+        table = self._counts
+        return Trends(*self._window_state(), table.buckets, table.counts, table.sums)
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the segment in which the item trends most; none if that is all users."""

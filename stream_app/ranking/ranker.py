@@ -76,7 +76,7 @@ class Ranker:
         live = models.learner(LivePolicies)
         self._live = None if live is None or live.disabled else live
         self._fallback_sources = [
-            model for model in models.models if learned is None or learned.is_fallback_source(model)
+            model for model in models.sources if learned is None or learned.is_fallback_source(model)
         ]
         sessions = [model for model in models.models if isinstance(model, SessionStoreModel)][:1]
         # without a model on the session store all models are fast

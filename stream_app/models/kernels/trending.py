@@ -41,7 +41,7 @@ def _count_in_window(weight: float, bucket: int, buckets: NDArray[np.int64], cou
 
 
 @jit(inline=True)
-def _find_member(item: int, members: Items, size: int) -> int:
+def find_member(item: int, members: Items, size: int) -> int:
     """Slot of an item among the members of a segment, -1 if it is not a member."""
     for at in range(size):
         if members[at] == item:
@@ -78,7 +78,7 @@ def count_item(
     largest = 0
     for row in rows:
         totals[row] += decayed_weight
-        at = _find_member(item, table.members[row], table.sizes[row])
+        at = find_member(item, table.members[row], table.sizes[row])
         if at < 0:
             at = table.sizes[row]
             table.sizes[row] = at + 1
@@ -92,7 +92,7 @@ def count_item(
 
 
 @jit(inline=True)
-def _trend_score(
+def trend_score(
     newest: int, expected_per_sum: float, buckets: NDArray[np.int64], counts: Floats, long_term_sum: float
 ) -> float:
     """Standard deviations by which the count in the window exceeds the expected count; 0 if it does not."""
@@ -107,12 +107,12 @@ def _trend_score(
 
 @jit(inline=True)
 def _overall_score(item: int, newest: int, expected_per_sum: float, table: TrendCounts) -> float:
-    return _trend_score(newest, expected_per_sum, table.buckets[item], table.counts[item], table.sums[item])
+    return trend_score(newest, expected_per_sum, table.buckets[item], table.counts[item], table.sums[item])
 
 
 @jit(inline=True)
 def _member_score(row: int, slot: int, newest: int, expected_per_sum: float, table: TrendCounts) -> float:
-    return _trend_score(
+    return trend_score(
         newest,
         expected_per_sum,
         table.segment_buckets[row, slot],
@@ -208,7 +208,7 @@ def max_over_segments(
             if row == 0:
                 value = _overall_score(item, newest, expected_per_sum, table)
             else:
-                slot = _find_member(item, table.members[row], table.sizes[row])
+                slot = find_member(item, table.members[row], table.sizes[row])
                 if slot >= 0:
                     value = _member_score(row, slot, newest, expected_per_sum, table)
             if value > largest_score:

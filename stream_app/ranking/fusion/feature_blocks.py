@@ -29,18 +29,21 @@ from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.kernels.jit import plain
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import NeighborScores, SessionStore
+from stream_app.models.trending import Trending
 from stream_app.models.two_tower import TwoTower
 from stream_app.models.user_item_affinity import write_affinity
 from stream_app.ranking.kernels.feature_table import (
     FeatureSpec,
     ProposalFeature,
     SessionFeature,
+    TrendFeature,
     TwoTowerFeature,
     VectorFeature,
 )
 from stream_app.ranking.kernels.session_features import SessionQuery, write_session_features
 from stream_app.ranking.kernels.source_features import (
     write_proposal_features,
+    write_trend_features,
     write_two_tower_features,
     write_vector_features,
 )
@@ -58,6 +61,7 @@ class FeatureSources(NamedTuple):
     store: SessionStore  # sessions and postings
     vectors: ItemVectors | None  # the item vectors, where they are learned
     two_tower: TwoTower | None  # the neural model, where it runs
+    trending: Trending | None  # counts of the last hour, where they are learned
     row_of_slot: Items  # shape (candidates of the store,): scratch memory, -1 between calls
     ranks: Scores  # shape (rows,): scratch memory
 
@@ -177,6 +181,14 @@ def write_two_tower(model: TwoTower, context: Context, items: Items, first: int,
         write_two_tower_features(*inputs, first, out)
 
 
+def _write_trends(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
+    trends = None if sources.trending is None else sources.trending.trends()
+    if trends is None:
+        out[:, first : first + len(TrendFeature)] = 0.0
+    else:
+        write_trend_features(candidates.items, candidates.context.items, *trends, first, out)
+
+
 def _write_proposals(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
     end = first + _PROPOSAL_WIDTH * len(candidates.proposals)
     out[:, first:end] = 0.0
@@ -232,6 +244,14 @@ FEATURE_BLOCKS: Final = (
         ),
         _write_vectors,
         needs=ItemVectors,
+    ),
+    FeatureBlock(
+        tuple(
+            FeatureSpec(f"trend_{feature.spec.name}", feature.source, feature.formula)
+            for feature in TrendFeature
+        ),
+        _write_trends,
+        needs=Trending,
     ),
     FeatureBlock(
         tuple(

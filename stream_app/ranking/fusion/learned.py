@@ -16,6 +16,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, State
 from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
+from stream_app.models.trending import Trending
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist
 from stream_app.ranking.fusion.feature_blocks import (
     FEATURE_BLOCKS,
@@ -115,7 +116,7 @@ class LearnedFusion(ChoiceFusion):
         further_models = [
             model.name
             for model in models.models
-            if not isinstance(model, SessionStoreModel | ItemToItem) and model.name not in without
+            if not isinstance(model, SessionStoreModel | ItemToItem | Trending) and model.name not in without
         ]
         self._further_models = frozenset(further_models)
         self._further = [model for model in models.models if model.name in self._further_models]
@@ -155,6 +156,7 @@ class LearnedFusion(ChoiceFusion):
             self._store,
             self._vectors,
             self._two_tower,
+            next((model for model in models.models if isinstance(model, Trending)), None),
             np.full(capacity, -1, np.int32),
             np.zeros(MAX_CANDIDATES, np.float32),
         )

@@ -36,15 +36,15 @@ class WeightedFusion(ChoiceFusion):
     policy: ClassVar[str] = "weighted"
 
     def __init__(self, models: ModelSet, *, per_source: int = 100, seed: int = 7) -> None:
-        names = [f"{model.name}_{feature}" for model in models.models for feature in ("of_max", "rank")]
-        is_apart = [model.is_trained_apart for model in models.models for _ in range(2)]
+        names = [f"{model.name}_{feature}" for model in models.sources for feature in ("of_max", "rank")]
+        is_apart = [model.is_trained_apart for model in models.sources for _ in range(2)]
         apart = [at for at, each in enumerate(is_apart) if each]
         ranker = SoftmaxRanker(len(names), bins=1, hidden=0, seed=seed, late=apart)
         super().__init__(models, ranker, names, per_source, apart)
 
     def uses_candidates_of(self, model: Model) -> bool:
-        """All models are sources."""
-        return True
+        """All models are sources, but for those that only order."""
+        return model in self._models.sources
 
     def shortlist(
         self,

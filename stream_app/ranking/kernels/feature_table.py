@@ -129,6 +129,18 @@ class VectorFeature(Feature):
     RANK = "session vector", "log_count(candidates with a larger WITH_SESSION, 9)"
 
 
+class TrendFeature(Feature):
+    """Features from the trends over all users, where they are counted.
+
+    ``excess`` is that of the count in the window over the expected one, in standard deviations, not below 0; 0 for
+    items of the context, whose counts are in part of the user. A worker counts a click before it ranks the list that
+    follows, an evaluation with fixed models does not: the ranker would learn from what it does not find there.
+    """
+
+    EXCESS = "window and long-term counts", "log_count(excess, 6)"
+    OF_MAX = "window and long-term counts", "sqrt(excess / largest excess)"
+
+
 class TwoTowerFeature(Feature):
     """Features from the two-tower model, where it runs; 0 for an item without a vector or a head without data."""
 

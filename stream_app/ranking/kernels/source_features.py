@@ -1,12 +1,19 @@
-"""The features of `VectorFeature`, of `TwoTowerFeature` and of `ProposalFeature`."""
+"""The features of `VectorFeature`, `TrendFeature`, `TwoTowerFeature` and `ProposalFeature`."""
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stream_app.models.array_types import Items, Matrix, Rows, Scores
+from stream_app.models.array_types import Floats, Items, Matrix, Rows, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.ranking.kernels.feature_table import ProposalFeature, TwoTowerFeature, VectorFeature
+from stream_app.models.kernels.trending import find_member, trend_score
+from stream_app.ranking.kernels.feature_table import (
+    ProposalFeature,
+    TrendFeature,
+    TwoTowerFeature,
+    VectorFeature,
+)
 from stream_app.ranking.kernels.scaling import clip_unit, count_larger, log_count
 
 _MIN_SCORE = 1e-30
@@ -91,6 +98,50 @@ def write_vector_features(
             np.float32(1.0) - np.float32(2.0) * (largest - session_cosines[row]), np.float32(0.0)
         )
         target[VectorFeature.RANK] = log_count(ranks[row], 9.0)
+
+
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
+def write_trend_features(
+    items: Items,
+    context_items: Items,
+    newest: int,
+    expected_per_sum: float,
+    buckets: NDArray[np.int64],
+    counts: Floats,
+    sums: Floats,
+    first: int,
+    out: Matrix,
+) -> None:
+    """Write the columns of `TrendFeature`.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape (n,)
+        The shortlist.
+    context_items : ndarray of int32, shape (m,)
+        Items of the user, whose trend is the user's own in part; they have 0.
+    newest, expected_per_sum, buckets, counts, sums
+        See `stream_app.models.trending.Trends`.
+    first
+        Column of the first feature.
+    out : ndarray of float32, shape (n, features)
+        Receives the features; 0 for an item that was never counted.
+    """
+    largest = np.float32(0.0)
+    for row in range(len(items)):
+        item, excess = items[row], np.float32(0.0)
+        if item < len(sums) and find_member(item, context_items, len(context_items)) < 0:
+            excess = np.float32(
+                trend_score(newest, expected_per_sum, buckets[item], counts[item], sums[item])
+            )
+        largest = max(largest, excess)
+        out[row, first + TrendFeature.EXCESS] = log_count(excess, 6.0)
+        out[row, first + TrendFeature.OF_MAX] = excess
+    # excesses that have decayed to next to nothing would divide into infinities
+    scale = np.float32(1.0) / largest if largest > _MIN_SCORE else np.float32(0.0)
+    for row in range(len(items)):
+        target = out[row, first:]
+        target[TrendFeature.OF_MAX] = np.sqrt(clip_unit(target[TrendFeature.OF_MAX] * scale))
 
 
 @jit(fastmath=FUNCTIONS)

@@ -133,7 +133,9 @@ class SourceArms:
             everything = LearnedFusion(models, switch_sources=False, **parameters)
         except ValueError as error:
             raise UserError(f"Sources are measured in the learned fusion: {error}.") from None
-        self.sources: Final = [model.name for model in models.models if everything.uses_candidates_of(model)]
+        self.sources: Final = [
+            model.name for model in models.models if everything.uses_candidates_of(model) or model.only_orders
+        ]
         self._arms = {
             ALL: everything,
             SWITCHED: LearnedFusion(models, **parameters),

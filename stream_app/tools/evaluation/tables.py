@@ -84,13 +84,16 @@ def sources_table(report: SourcesReport) -> Table:
     cells = [f"{each.mean:.4f} ±{(each.high - each.low) / 2:.4f}" for each in of_all]
     table.add_row(f"all sources ({results.lists:,})", *cells, f"{results.list_us:.0f} µs", style="bold")
     for name, value in results.without.items():
-        cost, gain = results.costs[name], results.gains[name]
+        cost, gain = results.costs[name], results.gains.get(name)
         table.add_row(
             f"without {name}",
             *_format_intervals(value, both, sign="+"),
             *(f"{us:.0f} µs" for us in (value.list_us, cost.learn_us, cost.candidates_us)),
-            f"{gain.mean:+.4f}",
-            "used" if gain.active else "paused",
+            *(
+                ("", "always used")
+                if gain is None
+                else (f"{gain.mean:+.4f}", "used" if gain.active else "paused")
+            ),
         )
     switched = results.switched
     table.add_row("switched", *_format_intervals(switched, both, sign="+"), f"{switched.list_us:.0f} µs")

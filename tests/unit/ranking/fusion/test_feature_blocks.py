@@ -19,13 +19,14 @@ from stream_app.ranking.kernels.feature_table import (
     FeatureSpec,
     ProposalFeature,
     SessionFeature,
+    TrendFeature,
     VectorFeature,
 )
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
 from topics.records import Interaction, Kind, Line, Source
 
-MODELS = ("popularity", "session_knn", "item_vectors")
+MODELS = ("popularity", "session_knn", "item_vectors", "trending")
 
 
 def write_is_even(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
@@ -112,7 +113,7 @@ def test_every_feature_is_written_and_within_its_range() -> None:
             assert len(set(values.tolist())) == 1, spec.name
 
 
-@pytest.mark.parametrize("table", [SessionFeature, VectorFeature, ProposalFeature])
+@pytest.mark.parametrize("table", [SessionFeature, VectorFeature, TrendFeature, ProposalFeature])
 def test_columns_follow_the_order_of_the_entries(table: type[Feature]) -> None:
     assert [int(feature) for feature in table] == list(range(len(table)))
     assert all(feature.source and feature.formula for feature in table)
@@ -123,6 +124,45 @@ def test_block_of_vectors_is_left_out_without_item_vectors() -> None:
     names = LearnedFusion(models).table.names
     assert not any(name.startswith("vector_") for name in names)
     assert names[-2:] == ("popularity_of_max", "popularity_rank")
+
+
+def test_trends_are_those_of_the_model_over_all_users() -> None:
+    models = trained(FEATURE_BLOCKS)
+    fusion = models.learner(LearnedFusion)
+    assert fusion is not None
+    context = models.context("me", ("i3", "i4"), (0.0, 1.0), 0, (), 1e6)
+    shortlist = fusion.shortlist(context, fusion.proposals(context), models.index.available)
+    trending = next(model for model in models.models if model.name == "trending")
+    scores = trending.score(context, shortlist.items)
+    is_own = np.isin(shortlist.items, context.items)
+    assert is_own.any()
+    assert scores[is_own].max() > 0.0
+    scores[is_own] = 0.0
+    assert scores.max() > scores.min() >= 0.0
+    excess = shortlist.matrix[:, fusion.table.column("trend_excess")]
+    assert excess == pytest.approx(np.minimum(np.log2(1.0 + scores) / 6.0, 1.0), abs=1e-4)
+    of_max = shortlist.matrix[:, fusion.table.column("trend_of_max")]
+    assert of_max == pytest.approx(np.sqrt(scores / scores.max()), abs=1e-4)
+
+
+def test_trends_order_what_others_propose_and_propose_nothing() -> None:
+    models = trained(FEATURE_BLOCKS)
+    fusion = models.learner(LearnedFusion)
+    assert fusion is not None
+    context = models.context("me", ("i3",), (0.0,), 0, (), 1e6)
+    assert "trending" not in {model.name for model, _ in fusion.proposals(context)}
+    ranker = Ranker(models, per_source=20, length=5)
+    cold = ranker.rank_user(RankRequest("cold", (), (), 0, (), 1e6, ()))
+    assert {item.why.source for item in cold.items} == {"popular"}
+
+
+def test_trends_alone_make_a_list() -> None:
+    models = ModelSet(("trending",))
+    for offset in range(20):
+        line = (Line(f"i{offset % 3}"),)
+        models.learn(Interaction(Source.CLICK, 0, offset, float(offset), f"u{offset}", Kind.VIEW, line))
+    ranked = Ranker(models, per_source=20, length=5).rank_user(RankRequest("u1", (), (), 0, (), 30.0, ()))
+    assert {item.id for item in ranked.items} == {"i0", "i1", "i2"}
 
 
 def test_two_features_of_one_name_are_rejected() -> None:

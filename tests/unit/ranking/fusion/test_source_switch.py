@@ -111,7 +111,7 @@ def test_lists_do_not_ask_a_paused_source_and_stay_as_good() -> None:
         feed(each, 1_500)
     fusion = models.learner(LearnedFusion)
     assert fusion is not None
-    assert "trending" in fusion.switch.paused
+    assert "user_knn" in fusion.switch.paused
 
     asked: list[str] = []
 
@@ -129,7 +129,7 @@ def test_lists_do_not_ask_a_paused_source_and_stay_as_good() -> None:
     config = RankingConfig(models=ModelsConfig(names=NAMES))
     lists = [make_ranker(each, config, 5).fuse(last_context(each), 5) for each in (models, unswitched)]
 
-    assert "trending" not in asked
+    assert "user_knn" not in asked
     expected = [each.index.find("i14") for each in (models, unswitched)]
     assert [fused.items[0] for fused in lists] == expected
     other = unswitched.learner(LearnedFusion)
