@@ -335,7 +335,7 @@ class LearnedFusion(ChoiceFusion):
     ) -> tuple[Items, Scores]:
         """Score the items that may be listed, new ones with their bonus; see `ChoiceFusion.score`."""
         items, scores = super().score(context, proposals, allowed)
-        self._bonus.add(self._matrix[: len(items)], self._store.arrays.clicks[items], scores)
+        self._bonus.add(self._matrix, items, self._store.arrays.clicks, scores)
         return items, scores
 
     def attribute_sources(

@@ -6,11 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.array_types import Hashes, Scores
+from stream_app.models.array_types import Hashes, Items, Scores
 from stream_app.models.content import Content
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.feature_blocks import AFFINITY_SPECS, proposal_block
 from stream_app.ranking.kernels.feature_table import SessionFeature, TwoTowerFeature
+from stream_app.ranking.kernels.new_items import add_bonus
 
 HIDDEN: Final = 0.2
 """Share of the candidates whose history is hidden while a choice is learned."""
@@ -99,13 +100,17 @@ class NewItemBonus:
         column = f"neural_{TwoTowerFeature.COSINE.spec.name}"
         self._column: Final = list(names).index(column) if bonus and column in names else -1
 
-    def add(self, matrix: NDArray[np.float32], clicks: NDArray[np.int64], scores: Scores) -> None:
+    def add(
+        self, matrix: NDArray[np.float32], items: Items, clicks: NDArray[np.int64], scores: Scores
+    ) -> None:
         """Add the bonus to the scores of candidates, shape (n,).
 
         Parameters
         ----------
-        matrix : ndarray of float32, shape (n, features)
-        clicks : ndarray of int64, shape (n,)
+        matrix : ndarray of float32, shape (n or more, features)
+        items : ndarray of int32, shape (n,)
+        clicks : ndarray of int64, shape (items,)
+            Interactions of each item.
         """
         if self._column >= 0:
-            scores[(clicks == 0) & (matrix[:, self._column] > 0.0)] += self.bonus
+            add_bonus(matrix, self._column, items, clicks, np.float32(self.bonus), scores)

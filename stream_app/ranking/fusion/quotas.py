@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from stream_app.models.array_types import Items
 from stream_app.models.base import Candidates
 from stream_app.models.kernels.session_columns import SessionColumn
+from stream_app.ranking.kernels import new_items as kernels
 
 QUOTAS: Final = np.array(
     [
@@ -47,9 +48,5 @@ def best_candidates(found: Candidates, clicks: NDArray[np.int64]) -> Items:
     >>> best_candidates(found, np.where(items == 25, 0, 7)).tolist()[-2:]
     [19, 25]
     """
-    items = found.items
-    if len(items) <= SOURCE_QUOTA:
-        return items
-    further = items[SOURCE_QUOTA:]
-    new = further[clicks[further] == 0][:NEW_QUOTA]
-    return np.concatenate((items[:SOURCE_QUOTA], new)) if len(new) else items[:SOURCE_QUOTA]
+    out = np.empty(SOURCE_QUOTA + NEW_QUOTA, np.int32)
+    return out[: kernels.best_candidates(found.items, clicks, SOURCE_QUOTA, NEW_QUOTA, out)]

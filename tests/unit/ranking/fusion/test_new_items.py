@@ -71,10 +71,10 @@ def test_further_candidates_are_shortlisted_if_no_one_interacted_with_them() -> 
 def test_the_bonus_is_for_new_items_that_the_two_tower_model_knows() -> None:
     matrix = np.zeros((3, len(NAMES)), np.float32)
     matrix[:2, NAMES.index("neural_cosine")] = 0.7
-    scores = np.zeros(3, np.float32)
-    NewItemBonus(NAMES, 0.5).add(matrix, np.array([0, 4, 0]), scores)
+    items, clicks, scores = np.arange(3, dtype=np.int32), np.array([0, 4, 0]), np.zeros(3, np.float32)
+    NewItemBonus(NAMES, 0.5).add(matrix, items, clicks, scores)
     assert scores.tolist() == [0.5, 0.0, 0.0]
-    NewItemBonus(NAMES[:4], 0.5).add(matrix, np.array([0, 4, 0]), scores)
+    NewItemBonus(NAMES[:4], 0.5).add(matrix, items, clicks, scores)
     assert scores.tolist() == [0.5, 0.0, 0.0], "without the model there is none"
 
 
