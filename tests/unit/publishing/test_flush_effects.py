@@ -54,7 +54,7 @@ async def test_each_outage_is_logged(worker: InMemoryWorker, caplog: pytest.LogC
             assert len(lines) == number
 
 
-async def test_users_whose_lists_are_deleted_are_told_and_nobody_else(worker: InMemoryWorker) -> None:
+async def test_users_whose_lists_are_deleted_alone_are_told(worker: InMemoryWorker) -> None:
     told: list[list[str]] = []
     worker.flush_loop.on_erased = told.append
     async with worker.running_flush_loop():
