@@ -1,4 +1,4 @@
-"""The document that stands for a while in place of the list of an erased user."""
+"""The document that stands for a while where an erased user had a list."""
 
 import pytest
 
