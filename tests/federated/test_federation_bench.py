@@ -31,6 +31,7 @@ def test_sessions_are_protected_in_the_generated_shop(capsys: pytest.CaptureFixt
         steps=1,
         noise=[],
         session_noise=[1.0],
+        session_sample=8,
         session_rounds=2,
     )
     output = capsys.readouterr().out

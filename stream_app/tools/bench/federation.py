@@ -238,6 +238,9 @@ def main(
     session_noise: Annotated[
         list[float] | None, typer.Option(help="Noise of DP-SGD, in the generated shop; may be repeated.")
     ] = None,
+    session_sample: Annotated[
+        int, typer.Option(min=1, help="Sessions of a shop in a round of DP-SGD.")
+    ] = 256,
     session_rounds: Annotated[int, typer.Option(min=1, help="Rounds of DP-SGD.")] = 60,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 7,
 ) -> None:
@@ -251,7 +254,7 @@ def main(
     comparison = Comparison(cuts, rounds, steps, seed)
     arms: list[Arm] = []
     sampled = [
-        SessionPrivacy(clip=0.5, noise=each, sessions=256, rounds=session_rounds)
+        SessionPrivacy(clip=0.5, noise=each, sessions=session_sample, rounds=session_rounds)
         for each in session_noise or []
     ]
     for arm in _arms(comparison, clip, noise if noise is not None else [0.0, 8.0], sampled):

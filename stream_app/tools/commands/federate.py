@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def run_server(options: FederationServerOptions) -> None:
             err=True,
         )
 
+    def stop(_signal: int, _frame: object) -> None:
+        # the round waits for its shops until their connections end
+        server.close()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         server.run(on_round)
     except KeyboardInterrupt:
@@ -119,8 +127,15 @@ def run_client(options: FederationClientOptions) -> None:
             max_epsilon,
             on_step,
         )
-        last = flower.Connection(options.address, credentials, options.connect_timeout).take_part(shop)
-        shop.finish(last, options.local_steps)
+        try:
+            last = flower.Connection(options.address, credentials, options.connect_timeout).take_part(shop)
+            shop.finish(last, options.local_steps)
+        except KeyboardInterrupt:
+            typer.echo(
+                f"stopped after {shop.n_rounds} updates, which stay counted; no checkpoint was written",
+                err=True,
+            )
+            raise
     weights = training.weights()
     rate = import_package("stream_app.training.hit_rate", _EXTRA, _PURPOSE).hit_rate(
         weights, data_module.choices(training, newest)
