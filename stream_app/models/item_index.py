@@ -13,6 +13,7 @@ from stream_app.models.columns import grow
 from stream_app.models.decay_clock import DecayClock
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State
+from topics.events import CatalogItem
 
 MAX_CATEGORIES = 4
 """Categories stored per item."""
@@ -30,6 +31,14 @@ class Labels(NamedTuple):
 
 
 NO_LABELS = Labels()
+
+
+class EntryChange(NamedTuple):
+    """What an entry of the catalog changed."""
+
+    item: int  # its index
+    is_newer: bool  # whether the entry is newer than the one before it
+    is_stale: bool  # whether the availability of a known item changed, so that lists with it are stale
 
 
 class ItemIndex(IdIndex):
@@ -128,6 +137,34 @@ class ItemIndex(IdIndex):
             ),
         )
         return True
+
+    def learn_entry(self, entry: CatalogItem, *, may_add: bool) -> EntryChange | None:
+        """Learn the catalog entry of an item; None if the item is unknown, and cannot be added.
+
+        A full index adds none: a catalog larger than the index would evict the items that users interact with.
+
+        Parameters
+        ----------
+        may_add
+            Whether an unknown item gets a place.
+        """
+        item = self.find(entry.item_id)
+        is_known = item >= 0
+        was_available = is_known and bool(self.available[item])
+        if not is_known:
+            if not may_add or len(self) >= self.capacity:
+                return None
+            item = self.index(entry.item_id, entry.time)
+        is_newer = self.describe(
+            item,
+            entry.time,
+            available=entry.available,
+            price=entry.price,
+            categories=tuple(entry.categories),
+            brand=entry.brand,
+            seller=entry.seller,
+        )
+        return EntryChange(item, is_newer, is_known and bool(self.available[item]) != was_available)
 
     def categories(self, item: int) -> tuple[str, ...]:
         """Categories of an item in the order of the catalog; empty if unknown."""

@@ -239,30 +239,16 @@ class ModelSet(FoldProgress, Restorable):
         bool
             Whether the availability of a known item has changed, so that lists with it are stale.
         """
-        name, ts = event.item_id, event.time
-        item = self.index.find(name)
-        is_known = item >= 0
-        was_available = is_known and bool(self.index.available[item])
-        if not is_known:
-            if self.is_index_fixed or len(self.index) >= self.index.capacity:
-                return False
-            item = self.index.index(name, ts)
-        is_newer = self.index.describe(
-            item,
-            ts,
-            available=event.available,
-            price=event.price,
-            categories=tuple(event.categories),
-            brand=event.brand,
-            seller=event.seller,
-        )
-        if is_newer:
+        change = self.index.learn_entry(event, may_add=not self.is_index_fixed)
+        if change is None:
+            return False
+        if change.is_newer:
             for model in self.models:
-                model.learn_catalog(item, event)
+                model.learn_catalog(change.item, event)
             for learner in self.learners:
                 if isinstance(learner, CatalogLearner):
                     learner.on_catalog(event)
-        return is_known and bool(self.index.available[item]) != was_available
+        return change.is_stale
 
     def forget_user(self, user: str) -> None:
         """Drop the data of a user; their share of sums over all users stays."""
