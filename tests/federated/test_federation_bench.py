@@ -24,7 +24,7 @@ def test_each_way_is_measured_on_a_session_file(tmp_path: Path, capsys: pytest.C
 
 def test_sessions_are_protected_in_the_generated_shop(capsys: pytest.CaptureFixture[str]) -> None:
     main(
-        limit=200,
+        limit=400,
         validation_tail=60,
         shops=2,
         rounds=2,

@@ -71,9 +71,10 @@ class Comparison:
         started = perf_counter()
         trainings = [self._training([shop]) for shop in self.shops]
         arms = []
-        for name, end in (("isolated, half of the steps", self.rounds // 2), ("isolated", self.rounds)):
+        half = self.rounds // 2
+        for name, rounds in (("isolated, half of the steps", half), ("isolated", self.rounds - half)):
             for training in trainings:
-                while training.n_steps < end * self.steps:
+                for _ in range(rounds * self.steps):
                     training.step()
             arms.append(self._arm(name, None, [each.weights() for each in trainings], started))
         return arms[1], arms[0]
