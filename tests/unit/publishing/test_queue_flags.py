@@ -148,6 +148,8 @@ def test_the_first_stale_shared_list_wakes_the_flush_loop_and_later_ones_do_not(
 
 async def test_consumers_wait_for_capacity_and_report_their_backlog_once() -> None:
     queue = make_queue()
+    await queue.wait_for_capacity()
+    assert queue.pop_backlog() == 0
     await queue.wait_for_capacity(7)
     assert (queue.pop_backlog(), queue.pop_backlog()) == (7, 0)
     for user in "abc":

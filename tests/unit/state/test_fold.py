@@ -198,6 +198,18 @@ def test_a_replayed_event_from_before_an_erasure_is_not_logged_again_after_the_u
     assert replayed.interaction is None
 
 
+def test_a_mark_counts_the_events_that_were_read_again_after_their_removal() -> None:
+    old, erasure = click("old", 2_000), Erasure(event_id="x", user_id="u", ts=3_000)
+    row = fold(EMPTY_ROW, old, RecordId(Source.CLICK, 0, 4), GAP).row
+    row = fold(row, erasure, RecordId(Source.ERASURE, 0, 0), GAP).row
+    for n_replays in (1, 2):
+        assert row.erasure is not None
+        row = structs.replace(row, erasure=structs.replace(row.erasure, stage=ErasureStage.SWEPT))
+        row = fold(row, old, RecordId(Source.CLICK, 0, 4), GAP).row
+        assert row.erasure is not None
+        assert (row.erasure.stage, row.erasure.n_replays) == (ErasureStage.PENDING, n_replays)
+
+
 def test_a_second_erasure_with_the_id_of_the_first_is_accepted_and_a_resent_one_is_not() -> None:
     first = Erasure(event_id="erase-u", user_id="u", ts=3_000)
     row = fold_all(fold_all(EMPTY_ROW, first), click("c", 4_000))
