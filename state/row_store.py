@@ -257,6 +257,29 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         except Exception as error:
             raise store_error(error, partition) from error
 
+    def clear(self, partition: int) -> None:
+        """Delete the files of a partition and open an empty one: its rows are read again from the changelog.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be deleted or opened.
+        StuckStoreError
+            If the database cannot be closed.
+        """
+        path = self.partition_path(partition)
+        databases = [self._dbs.pop(each) for each in (partition,) if each in self._dbs]
+        try:
+            # If the process is killed in between, the next start sets aside what is left.
+            _mark(path).touch()
+            _close(databases)
+            if path.exists():
+                shutil.rmtree(path)
+            _mark(path).unlink()
+            self._db_for_partition(partition)
+        except Exception as error:
+            raise store_error(error, partition) from error
+
     def purge(self, partition: int) -> None:
         """Rewrite the files of a partition without the rows that were deleted; it may take seconds.
 

@@ -99,6 +99,18 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
         else:
             store[key] = value
 
+    def clear_partition(self, partition: int) -> None:
+        """Delete the rows of a partition from the local store, to read them again from the changelog.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written to.
+        """
+        store = self.data
+        if isinstance(store, RowStore):
+            store.clear(partition)
+
     def remainders(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Partition, key and value of each remainder of an erased user."""
         store = self.data

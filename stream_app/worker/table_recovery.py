@@ -7,6 +7,8 @@ range that was read is checked against the log (`stream_app.kafka.range_reader`)
 1. Fence: acquire a new epoch of each assigned partition, and append a marker to each of its logs. From then on no
    former owner can append to them (`stream_app.kafka.partition_fence`).
 2. Read the changelog from the persisted offset up to the marker into the local store.
+   Kafka removes the tombstone of a row some time after it was compacted. A store that is so far behind would keep the
+   row, of an erased user perhaps: if records are missing in what it had to read, all of its rows are read again.
 3. Prove it: the reader and the side that writes to the store each keep number, range and a running digest of the
    offsets of each partition. They and the persisted offset must agree; a partition that differs is read again.
 4. Faust seeks the stream to the committed offsets, and resumes it.
@@ -14,6 +16,7 @@ range that was read is checked against the log (`stream_app.kafka.range_reader`)
 While no broker answers, each step is repeated. A revocation ends the recovery; the next assignment begins another.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -68,6 +71,25 @@ class RecoverableTable(Protocol):
 
     def apply_changelog_batch(self, batch: Sequence[Any]) -> None:
         """Write records to the local store, and advance the persisted offsets."""
+
+    def clear_partition(self, partition: int) -> None:
+        """Delete the rows of a partition and its persisted offset from the local store."""
+
+
+class _Missing(NamedTuple):
+    """What the local store lacks of a partition.
+
+    Attributes
+    ----------
+    n_offsets
+        Offsets from the persisted one to the end; 0 for an empty store, which cannot have rows that were deleted.
+    whole
+        All of the changelog.
+    """
+
+    range: LogRange
+    n_offsets: int
+    whole: LogRange
 
 
 class TableRecovery:
@@ -135,26 +157,44 @@ class TableRecovery:
         self._fence.verify(generation)
 
     async def _restore(self, ends: Mapping[TopicPartition, int], generation: int) -> None:
-        ranges = await retry_while_unavailable(partial(self._find_ranges, ends), "table recovery")
+        missing = await retry_while_unavailable(partial(self._find_missing, ends), "table recovery")
+        counts = await self._read_until_proven([each.range for each in missing], generation)
+        compacted = [each.whole for each in missing if counts[each.range.tp] < each.n_offsets]
+        for each in compacted:
+            _LOG.info(
+                "reading all rows of partition %d of the users table again: its changelog was compacted after what "
+                "the local files have",
+                each.tp.partition,
+            )
+            await asyncio.to_thread(self._table.clear_partition, each.tp.partition)
+        if compacted:
+            await self._read_until_proven(compacted, generation)
+
+    async def _read_until_proven(
+        self, ranges: Sequence[LogRange], generation: int
+    ) -> dict[TopicPartition, int]:
+        """Write ranges to the local store until they agree; return the number of records of each."""
+        counts: dict[TopicPartition, int] = {}
         for _ in range(_MAX_READS):
-            ranges = await retry_while_unavailable(partial(self._read, ranges, generation), "table recovery")
+            read = partial(self._read, ranges, counts, generation)
+            ranges = await retry_while_unavailable(read, "table recovery")
             if not ranges:
-                return
+                return counts
             self._metrics.recovery_mismatches.inc(len(ranges))
         raise RecoveryError(
             f"the rows of the partitions {[each.tp.partition for each in ranges]} do not agree with the changelog "
             f"after {_MAX_READS} reads; the log has each difference. Remove the folder of the table, and start again"
         )
 
-    async def _find_ranges(self, ends: Mapping[TopicPartition, int]) -> list[LogRange]:
-        """The ranges of the changelog that the local store does not have."""
+    async def _find_missing(self, ends: Mapping[TopicPartition, int]) -> list[_Missing]:
+        """What the local store does not have of the changelog."""
         consumer = self._new_consumer(self._broker)
         try:
             await consumer.start()
             beginnings = await consumer.beginning_offsets(list(ends))
         finally:
             await consumer.stop()
-        ranges = []
+        missing = []
         for tp, end in ends.items():
             persisted = self._table.persisted_offset(TP(*tp))
             if persisted is not None and persisted >= end:
@@ -163,12 +203,18 @@ class TableRecovery:
                     f"at {end}: the topic was made anew, or lost records. Remove the folder of the table, and start "
                     "again"
                 )
-            start = beginnings[tp] if persisted is None else max(beginnings[tp], persisted + 1)
-            ranges.append(LogRange(tp, start, end))
-        return ranges
+            whole = LogRange(tp, beginnings[tp], end)
+            if persisted is None:
+                missing.append(_Missing(whole, 0, whole))
+            else:
+                start = max(beginnings[tp], persisted + 1)
+                missing.append(_Missing(LogRange(tp, start, end), end - persisted - 1, whole))
+        return missing
 
-    async def _read(self, ranges: Sequence[LogRange], generation: int) -> list[LogRange]:
-        """Write ranges to the local store; return those that were not written completely."""
+    async def _read(
+        self, ranges: Sequence[LogRange], counts: dict[TopicPartition, int], generation: int
+    ) -> list[LogRange]:
+        """Write ranges to the local store and count their records; return those that were not written completely."""
         written = {each.tp: OffsetDigest() for each in ranges}
         consumer = self._new_consumer(self._broker)
         try:
@@ -181,6 +227,7 @@ class TableRecovery:
             await consumer.stop()
         self._metrics.recovered_records.inc(reader.n_read)
         self._metrics.recovery_gaps.inc(reader.gaps)
+        counts.update({each.tp: reader.digest(each.tp).count for each in ranges})
         _LOG.info("recovered %d partitions of the users table from %d records", len(ranges), reader.n_read)
         return [
             each for each in ranges if not self._is_proven(each.tp, reader.digest(each.tp), written[each.tp])

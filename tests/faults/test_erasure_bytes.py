@@ -242,6 +242,59 @@ def test_no_byte_has_the_id_of_an_erased_user(servers: EmbeddedServers, tmp_path
         assert not stored.holding([*erased, *words])
 
 
+@pytest.mark.faults
+def test_a_worker_whose_files_are_older_than_the_tombstones_brings_no_one_back(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    """Promise: an erased user does not come back from the files of a worker that was down."""
+    if servers.broker is None:
+        pytest.skip("it reads the files of the embedded broker")
+    erased, kept = users("erased"), users("kept")
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        compact_at_once(environment)
+        own = f"topic {changelog(environment.settings.app_id).name}"
+        stored = StoredBytes(environment, servers)
+        first = environment.start_worker(1).wait_until_ready()
+        environment.send([event(Click, user, item_id=f"i{n}") for user in (*erased, *kept) for n in range(4)])
+        first.wait_until(
+            lambda: len(environment.user_lists([*erased, *kept])) == len([*erased, *kept]),
+            "lists",
+            seconds=240,
+        )
+        assert first.terminate() == 0, first.log
+        second = environment.start_worker(2).wait_until_ready()
+        environment.send([event(Erasure, user) for user in erased])
+        second.wait_until(lambda: len(receipts(environment)) == len(erased), "receipts", seconds=240)
+        for _ in range(N_STARTS):
+            # a segment of the changelog is closed by the next record
+            environment.send([event(Click, user, item_id="i1") for user in kept])
+            try:
+                second.wait_until(
+                    lambda: own not in stored.holding(erased), "tombstones", seconds=SECONDS_PER_START
+                )
+            except AssertionError:
+                assert second.terminate() == 0, second.log
+                second = environment.start_worker(2).wait_until_ready()
+            else:
+                break
+        assert second.terminate() == 0, second.log
+        assert own not in stored.holding(erased)
+
+        first = environment.start_worker(1).wait_until_ready()
+        environment.send([event(Click, erased[0], item_id="new")])
+        first.wait_until(
+            lambda: environment.uncommitted() == 0 and environment.user_lists(erased[:1]),
+            "a list",
+            seconds=240,
+        )
+        assert not environment.user_lists(erased[1:])
+        rows = environment.rows()
+        assert [item.item_id for item in rows[erased[0]].recent] == ["new"]
+        assert not rows.keys() & set(erased[1:])
+        assert {item.item_id for item in rows[kept[0]].recent} == {"i0", "i1", "i2", "i3"}
+        assert first.terminate() == 0, first.log
+
+
 def erase_again(environment: IntegrationEnvironment, worker: WorkerHandle, user: str) -> None:
     """Let an erased user return, and erase them a second time."""
     [first] = [each for each in receipts(environment) if each.user_hash == one_way_hash(user).hex()]

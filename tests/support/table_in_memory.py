@@ -35,6 +35,10 @@ class TableInMemory:
                 rows[event.key] = event.value
             self.offsets[event.message.tp] = event.message.offset
 
+    def clear_partition(self, partition: int) -> None:
+        self.rows.pop(partition, None)
+        self.offsets.pop(TP(self.changelog_topic_name, partition), None)
+
 
 class _ChangelogProducer(AcknowledgingProducer):
     """Appends the markers of the changelog to its log."""

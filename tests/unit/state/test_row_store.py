@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import threading
 import time
 import weakref
@@ -273,6 +274,40 @@ def test_marked_partitions_are_set_aside_at_their_next_opening(
     close(store)
     assert [store._get_from(partition, b"u%d-0000" % partition) for partition in (0, 1, 2)] == [None] * 3
     assert table.n_set_aside == 5
+
+
+def test_a_cleared_partition_is_empty_and_can_be_written_to(table: UsersTableAlone, store: RowStore) -> None:
+    for partition in (0, 1):
+        fill(store, partition, 3)
+        store.set_persisted_offset(TP("users", partition), 7)
+    store.clear(0)
+    store.clear(2)  # it was never written to
+    assert store._get_from(0, b"u0-0000") is None
+    assert store.persisted_offset(TP("users", 0)) is None
+    assert store.persisted_offset(TP("users", 1)) == 7
+    assert store._get_from(1, b"u1-0002") is not None
+    fill(store, 0, 1)
+    close(store)
+    assert store._get_from(0, b"u0-0000") is not None
+    assert table.n_set_aside == 0
+    assert not list(store.path.glob("*.is-damaged"))
+    assert not list(store.path.glob("*.damaged-*"))
+
+
+def test_a_partition_that_was_half_cleared_is_set_aside(
+    table: UsersTableAlone, store: RowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 0, 3)
+
+    def fail(_path: Path) -> None:
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(shutil, "rmtree", fail)
+    with pytest.raises(StoreError, match=r"partition 0 .*Input/output"):
+        store.clear(0)
+    monkeypatch.undo()
+    assert store._get_from(0, b"u0-0000") is None
+    assert table.n_set_aside == 1
 
 
 def test_a_marked_partition_without_files_is_opened(table: UsersTableAlone, store: RowStore) -> None:

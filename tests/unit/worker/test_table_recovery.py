@@ -72,6 +72,43 @@ async def test_a_tombstone_removes_its_row(log: LogInMemory) -> None:
     assert run.offsets_held(0) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
 
 
+def compacted_log(*, without: Collection[int]) -> LogInMemory:
+    """A log from which compaction removed offsets, tombstones perhaps."""
+    log = LogInMemory("changelog")
+    log.fill(0, (offset for offset in range(10) if offset not in without), end=10)
+    return log
+
+
+@pytest.mark.parametrize("removed", [3, 6, 9])
+async def test_a_row_whose_tombstone_was_compacted_is_not_kept(removed: int) -> None:
+    run = RecoveryInMemory(compacted_log(without=[1, removed]))
+    # the files are of before the tombstone at `removed`, which deleted the row of offset 1
+    run.table.rows[0] = {b"%d" % offset: b"row" for offset in range(3)}
+    run.table.offsets[TP("changelog", 0)] = 2
+    await run.recovery.recover({0})
+    assert run.offsets_held(0) == [offset for offset in range(10) if offset not in (1, removed)]
+    assert run.table.offsets[TP("changelog", 0)] == 10
+
+
+async def test_a_store_that_is_as_new_as_the_compaction_is_read_on() -> None:
+    # what was compacted before the persisted offset the store has applied
+    run = RecoveryInMemory(compacted_log(without=[1, 2]))
+    run.table.rows[0] = {b"0": b"row", b"3": b"row", b"kept": b"row"}
+    run.table.offsets[TP("changelog", 0)] = 3
+    await run.recovery.recover({0})
+    assert b"kept" in run.table.rows[0]
+    assert run.count("headrace_recovered_records_total") == 7
+
+
+async def test_a_store_from_before_the_beginning_of_the_log_is_read_again(log: LogInMemory) -> None:
+    log.remove_before(log.tp(0), 5)
+    run = RecoveryInMemory(log)
+    run.table.rows[0] = {b"1": b"row"}
+    run.table.offsets[TP("changelog", 0)] = 1
+    await run.recovery.recover({0})
+    assert run.offsets_held(0) == [5, 6, 7, 8, 9]
+
+
 @pytest.mark.parametrize("lost", range(4))
 async def test_a_lost_fetch_loses_no_row(log: LogInMemory, lost: int) -> None:
     run = RecoveryInMemory(log, consumer=lambda: LosingConsumer(log, lost=[lost]))
