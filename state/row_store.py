@@ -354,12 +354,22 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
     # Recovery
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Offset of the last record of the changelog in the store; None for an empty store."""
-        value = self._get_from(tp.partition, self.offset_key)
+        """Offset of the last record of the changelog in the store; None for an empty store.
+
+        It is read after an assignment, before any row is. If it cannot be read, the files are set aside: the database
+        opens although a block of it is damaged.
+        """
         try:
+            value = self._get_from(tp.partition, self.offset_key)
             return None if value is None else int(value)
-        except ValueError as error:
-            raise DamagedStoreError(f"the offset of {tp} is no number: {error}", tp.partition) from None
+        except (DamagedStoreError, ValueError) as error:
+            # as text: the traceback of the error would keep the database open
+            damage = str(error)
+        _LOG.warning("the offset of partition %d of the users table is damaged: %s", tp.partition, damage)
+        databases = [self._dbs.pop(each) for each in (tp.partition,) if each in self._dbs]
+        _close(databases)
+        self._set_aside(tp.partition)
+        return None
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """Store the offset of the last record of the changelog."""

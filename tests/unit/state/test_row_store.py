@@ -143,10 +143,32 @@ def test_the_offset_of_the_changelog_is_no_row(store: RowStore) -> None:
     store.set_persisted_offset(tp, 41)
     assert store.persisted_offset(tp) == 41
     assert list(store.items_from(None)) == [(0, b"ann", b"1")]
-    store.put(0, store.offset_key, b"no number")
-    with pytest.raises(DamagedStoreError, match="no number") as damaged:
-        store.persisted_offset(tp)
-    assert damaged.value.partition == 0
+
+
+@pytest.mark.parametrize("is_number", [True, False])
+def test_files_whose_offset_cannot_be_read_are_set_aside(
+    table: UsersTableAlone, store: RowStore, caplog: pytest.LogCaptureFixture, is_number: bool
+) -> None:
+    tp = TP(CHANGELOG, 0)
+    fill(store, 0, 800)
+    fill(store, 1, 1)
+    store.put(0, store.offset_key, b"7" if is_number else b"no number")
+    store.purge(0)
+    if is_number:
+        # one byte of the block that has the offset: the database opens all the same
+        close(store)
+        for path in store.partition_path(0).glob("*.sst"):
+            content = bytearray(path.read_bytes())
+            content[40] ^= 0xFF
+            path.write_bytes(content)
+    assert store.persisted_offset(tp) is None
+    assert table.n_set_aside == 1
+    assert "the offset of partition 0 of the users table is damaged" in caplog.text
+    # the partition is empty, and can be written to
+    assert store._get_from(0, b"u0-0000") is None
+    store.set_persisted_offset(tp, 3)
+    assert store.persisted_offset(tp) == 3
+    assert store._get_from(1, b"u1-0000") is not None
 
 
 def test_rows_of_a_partition_that_is_revoked_meanwhile_are_left_out(store: RowStore) -> None:
