@@ -38,7 +38,7 @@ def bench(
         typer.Option(
             "--trainer",
             help="Measure freshness a second time, with the two-tower model and beside its trainer; needs "
-            "headrace[neural].",
+            "headrace\\[neural].",
         ),
     ] = False,
     report: Annotated[Path, typer.Option(help="File of the results.")] = Path("build/bench.json"),

@@ -36,7 +36,7 @@ SESSIONS_HELP = (
     "      --models session_knn,item_to_item --report tail.json --plot tail.png\n\n"
     "With --neural, a two-tower model is trained along the train sessions, in one pass with replay, and again along "
     "the test sessions in the prequential mode; it is measured alone, and its scores are features of the fused "
-    "ranker. It needs `pip install 'headrace[neural]'`.\n\n"
+    "ranker. It needs `pip install 'headrace\\[neural]'`.\n\n"
     "docs/evaluating.md defines each metric."
 )
 
@@ -52,7 +52,7 @@ EVENTS_HELP = (
     "      --mapping shop.toml --each-model --report events.json --plot events.png\n"
     "  headrace evaluate events --events ml-100k.inter.gz --format recbole \\\n"
     "      --each-model --compare river:reco.BiasedMF --report ml.json\n\n"
-    "With --neural, a two-tower model is trained along the log; it needs `pip install 'headrace[neural]'`.\n\n"
+    "With --neural, a two-tower model is trained along the log; it needs `pip install 'headrace\\[neural]'`.\n\n"
     "docs/evaluating.md defines each metric, docs/feeds.md the formats."
 )
 
@@ -73,7 +73,7 @@ COLD_HELP = (
     "Two generated shops with texts and pictures, over whose log new items appear: `words` and `books`, which differ "
     "in vocabulary, pictures and behavior. Compared are TF-IDF, the two-tower model by what it knows of an item, and "
     "the fused lists with and without it, all learned along the log as by workers and trainer. It needs "
-    "`pip install 'headrace[neural,text,onnx]'`.\n\n"
+    "`pip install 'headrace\\[neural,text,onnx]'`.\n\n"
     "\b\nExamples:\n"
     "  headrace evaluate cold --report cold.json\n"
     "  headrace evaluate cold --shops books --seeds 4,5 --sessions 4000 --report books.json\n"

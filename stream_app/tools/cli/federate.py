@@ -14,7 +14,7 @@ HELP = (
     "Shared are the encoder of sequences and the projections of contents. Item vectors, ids, users and events never "
     "leave a shop. Connections are encrypted, and both sides show a certificate. docs/federation.md says what is "
     "protected, and what it costs.\n\n"
-    "Needs `pip install 'headrace[federated]'`, in an environment of its own.\n\n"
+    "Needs `pip install 'headrace\\[federated]'`, in an environment of its own.\n\n"
     "\b\nExample, on one machine:\n"
     "  headrace federate certificates certs --host localhost --shop north --shop south\n"
     "  headrace federate server --model shared.safetensors --shops 2 \\\n"

@@ -10,7 +10,7 @@ from stream_app.tools.cli.command import add_command
 
 HELP = (
     "Run one trainer: learn the two-tower model from the logs, write checkpoints, announce them to the workers.\n\n"
-    "It needs the extra `headrace[neural]`. The broker is HEADRACE_BROKER; checkpoints go to HEADRACE_MODEL_STORE, "
+    "It needs the extra `headrace\\[neural]`. The broker is HEADRACE_BROKER; checkpoints go to HEADRACE_MODEL_STORE, "
     "which all workers must be able to read. One trainer is active; further ones stand by and take over when it "
     "stops. Workers use the model if HEADRACE_NEURAL is set; without a trainer they rank as before.\n\n"
     "Example: `HEADRACE_MODEL_STORE=s3://shop/headrace headrace trainer --metrics-port 9109`."

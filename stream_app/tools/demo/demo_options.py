@@ -50,7 +50,7 @@ class DemoOptions:
         bool,
         typer.Option(
             "--neural",
-            help="Run a trainer of the two-tower model, too, and rank with its models; needs headrace[neural].",
+            help="Run a trainer of the two-tower model, too, and rank with its models; needs headrace\\[neural].",
         ),
     ] = False
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 7

@@ -92,6 +92,14 @@ def test_help_describes_the_command_and_each_option(words: tuple[str, ...]) -> N
         assert re.search(r"[A-Za-z]{2,}.* [A-Za-z]", line.split(option)[1]), f"{option} has no help text"
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_names_the_extra_of_what_is_to_be_installed(words: tuple[str, ...]) -> None:
+    """In help, brackets that are not escaped are markup, and not printed."""
+    text = " ".join(help_output(words).stdout.replace("│", " ").split())
+    installed = re.findall(r"(?:pip install '|needs |extra `)headrace(.)", text)
+    assert set(installed) <= {"["}, text
+
+
 @pytest.mark.parametrize(
     "words",
     [pytest.param(words) for words in COMMANDS],
