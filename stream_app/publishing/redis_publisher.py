@@ -13,14 +13,17 @@ a socket. Redis refuses such a write:
    write of a former owner can only come from a process that was stopped between the check of its lease and the write.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
+
+from redis.crc import key_slot
 
 from stream_app.publishing.publisher import (
     Document,
     OwnedKey,
     Ownership,
     OwnershipUnconfirmedError,
+    PublisherUnavailableError,
     StoreRestartedError,
 )
 from stream_app.publishing.redis_connection import PipelineConnection
@@ -46,14 +49,18 @@ return false
 """
 """Writes the keys whose document has no larger token than that of the writer, the first argument.
 
-One call has all keys of a partition: for each document alone, a call would cost Redis and its client more than the
-document. Returns the number of refused keys and the largest token in them; nothing if none was refused.
+One call has all keys of a partition, in a cluster those of one slot: a call for each document would cost Redis and
+its client more than the document. Returns the number of refused keys and the largest token in them; nothing if none
+was refused.
 """
 
 _SET_IF_NOT_OLDER: Final = _UNLESS_OLDER % (
     """redis.call('SET', key, '{"owner":"' .. ARGV[1] .. '",' .. ARGV[at + 2], 'PX', ARGV[2])"""
 )
 _DELETE_IF_NOT_OLDER: Final = _UNLESS_OLDER % "redis.call('UNLINK', key)"
+
+_OTHER_SLOT: Final = "same slot"
+"""In the error of a node of a cluster for a call with keys of several slots."""
 
 _RAISE: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
@@ -108,6 +115,7 @@ class RedisPublisher:
         self._set_script = self._delete_script = ""
         self._tokens: dict[int, bytes] = {}
         self._tokens_generation = 0
+        self._is_cluster = False
 
     def report_reconnect(self) -> None:
         """Have `on_reconnect` called: a connection to Redis was made that is not the first."""
@@ -155,14 +163,31 @@ class RedisPublisher:
         if not entries:
             return
         await self._draw_tokens(each.partition for each in entries)
+        try:
+            await self._send(entries, unfenced, content, ttl)
+        except PublisherUnavailableError as error:
+            if self._is_cluster or _OTHER_SLOT not in str(error):
+                raise
+            self._is_cluster = True
+            await self._send(entries, unfenced, content, ttl)
+
+    async def _send(
+        self,
+        entries: Sequence[_KeyT],
+        unfenced: Callable[[_KeyT], tuple[Any, ...]],
+        content: Callable[[_KeyT], bytes] | None,
+        ttl: bytes,
+    ) -> None:
+        ownership = self.ownership
         pipeline = self._connection.pipeline()
-        fenced: dict[int, list[_KeyT]] = {}
+        fenced: dict[tuple[int, int], list[_KeyT]] = {}
         for each in entries:
             if ownership is None or each.partition is None:
                 pipeline.execute_command(*unfenced(each))
             else:
-                fenced.setdefault(each.partition, []).append(each)
-        for partition, owned in fenced.items():
+                slot = key_slot(each.key.encode()) if self._is_cluster else 0
+                fenced.setdefault((each.partition, slot), []).append(each)
+        for (partition, _), owned in fenced.items():
             keys, token = [each.key for each in owned], self._tokens[partition]
             if content is None:
                 pipeline.execute_command("EVALSHA", self._delete_script, len(keys), *keys, token)
@@ -170,9 +195,10 @@ class RedisPublisher:
                 contents = map(content, owned)
                 pipeline.execute_command("EVALSHA", self._set_script, len(keys), *keys, token, ttl, *contents)
         replies = await self._execute(pipeline)
-        await self._verify(dict(zip(fenced, replies[len(replies) - len(fenced) :], strict=True)))
+        partitions = [partition for partition, _ in fenced]
+        await self._verify(list(zip(partitions, replies[len(replies) - len(fenced) :], strict=True)))
 
-    async def _verify(self, replies: Mapping[int, Any]) -> None:
+    async def _verify(self, replies: Sequence[tuple[int, Any]]) -> None:
         """Draw new tokens if documents were refused: by a later owner, or because Redis lost its counters.
 
         A former owner does not get past `Ownership.confirm` when it draws the next token.
@@ -180,19 +206,21 @@ class RedisPublisher:
         Parameters
         ----------
         replies
-            By partition: the number of refused documents and the largest token in them; None if there are none.
+            Of each call its partition, the number of refused documents and the largest token in them; None if
+            there are none.
         """
         ownership = self.ownership
-        refused = {partition: reply for partition, reply in replies.items() if reply}
+        refused = [(partition, *reply) for partition, reply in replies if reply]
         if ownership is None or not refused:
             return
-        ownership.on_refused(sum(int(n) for n, _ in refused.values()))
+        ownership.on_refused(sum(int(n) for _, n, _ in refused))
         pipeline = self._connection.pipeline()
-        for partition, (_, token) in refused.items():
+        for partition, _, token in refused:
             pipeline.eval(_RAISE, 1, token_key(partition), int(token))
             self._tokens.pop(partition, None)
         await self._execute(pipeline)
-        raise OwnershipUnconfirmedError(f"a later owner wrote lists of the partitions {sorted(refused)}")
+        moved = sorted({partition for partition, _, _ in refused})
+        raise OwnershipUnconfirmedError(f"a later owner wrote lists of the partitions {moved}")
 
     async def _draw_tokens(self, partitions: Iterable[int | None]) -> None:
         """Draw a token for each partition that has none in this assignment, and confirm the ownership."""
