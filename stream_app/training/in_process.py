@@ -1,7 +1,7 @@
 """A trainer in the process of an evaluation: it learns from the same fold, and publishes as a trainer does."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from stream_app.models.base import Items
 from stream_app.models.model_state import State
@@ -10,6 +10,9 @@ from stream_app.training.two_tower_training import TwoTowerTraining
 from topics.events import CatalogItem
 from topics.records import Interaction
 
+_FIRST_PUBLICATION: Final = 500
+"""Interactions before the first weights, and at least between two: about those of 10 s in a shop of some size."""
+
 
 class InProcessTrainer:
     """A learner that trains a two-tower model, one step for each so many interactions.
@@ -17,8 +20,8 @@ class InProcessTrainer:
     Parameters
     ----------
     model
-        Gets new weights after each `publish_interval` interactions: what is learned meanwhile is not seen by lists
-        and by the fusion, as with a trainer of its own process.
+        Gets new weights after each `publish_interval` interactions, and after a quarter of all so far while these are
+        few: what is learned meanwhile is not seen by lists and by the fusion, as with a trainer of its own process.
     """
 
     name: ClassVar[str] = "two_tower_trainer"
@@ -45,7 +48,8 @@ class InProcessTrainer:
         if self._n_unlearned >= training.config.new_interactions:
             self._n_unlearned = 0
             training.step()
-        if self._n_unpublished >= self._publish_interval:
+        due = max(_FIRST_PUBLICATION, training.n_interactions // 4)
+        if self._n_unpublished >= min(due, self._publish_interval):
             self.publish()
 
     def on_catalog(self, entry: CatalogItem) -> None:
