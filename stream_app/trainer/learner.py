@@ -15,6 +15,7 @@ from stream_app.training.two_tower_training import TwoTowerTraining
 from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
 from topics.catalog import INTERACTIONS
 from topics.codec import Limits
+from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Source
 
 _LOG: Final = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class Learner:
         self.trial: Trial | None = None
         self._metrics = metrics
         self._n_unlearned = 0
+        self._warned: set[str] = set()
         self._losses: deque[float] = deque(maxlen=_LOSSES)
         self._topic = LearnedTopic(
             INTERACTIONS.name, Interaction, self._learn, metrics.interactions, metrics.dropped
@@ -108,7 +110,26 @@ class Learner:
 
     def fold_catalog(self, records: Sequence[Any]) -> None:
         """Learn what records of the catalog say about items."""
-        fold_catalog(records, self._limits, self.training.add_catalog)
+        fold_catalog(records, self._limits, self._learn_entry)
+
+    def _learn_entry(self, entry: CatalogItem) -> None:
+        self._warn_of_unused_vector("text", len(entry.text_embedding))
+        self._warn_of_unused_vector("image", len(entry.image_embedding))
+        self.training.add_catalog(entry)
+
+    def _warn_of_unused_vector(self, part: str, length: int) -> None:
+        """Say once that the vectors of the catalog have another length than the settings."""
+        used = self.training.contents.length_of(part)
+        if length in (0, used) or part in self._warned:
+            return
+        self._warned.add(part)
+        _LOG.warning(
+            "the %s embeddings of the catalog have %d numbers and are not used: HEADRACE_%s_DIMENSIONS is %d",
+            part,
+            length,
+            part.upper(),
+            used,
+        )
 
     def fold_interactions(self, records: Sequence[Any]) -> None:
         """Learn records of one partition, in the order of their offsets."""

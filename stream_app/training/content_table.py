@@ -36,6 +36,11 @@ class ContentTable:
         self._rows: NDArray[np.float16] = np.zeros((0, self.dimensions), np.float16)
         self._times: NDArray[np.float64] = np.zeros(0)  # event time of each entry; -inf for none
 
+    def length_of(self, part: str) -> int:
+        """Dimensions of a part of the contents, such as ``text``; 0 if they have none."""
+        parts = () if self._content is None else self._content.parts
+        return sum(stop - start for name, start, stop in parts if name == part)
+
     def describe(self, row: int, entry: CatalogItem) -> None:
         """Store the entry of an item, unless a later one is known."""
         if self._content is None:

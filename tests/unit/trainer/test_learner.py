@@ -8,6 +8,7 @@ import pytest
 
 from state.snapshots.encoding import SnapshotError
 from stream_app.models.checkpoint import Manifest, decode_checkpoint, encode_checkpoint
+from stream_app.models.item_content import ItemContent
 from stream_app.trainer.learner import CHOICES, MIN_CHOICES, Learner
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.training.two_tower_training import TwoTowerTraining, user_key
@@ -19,6 +20,9 @@ class Record(NamedTuple):
     value: bytes | None
     partition: int = 0
     offset: int = 0
+    timestamp: int = 0
+    key: bytes | None = None
+    topic: str = ""
 
 
 class Log:
@@ -79,6 +83,23 @@ def test_bad_records_stop_nothing(log: Log) -> None:
     learner = make_learner()
     learner.fold_interactions([Record(b"\xc1"), Record(None), Record(b""), *log.sessions(1)])
     assert learner.training.n_interactions == 6
+
+
+def test_embeddings_that_the_settings_do_not_have_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    content = ItemContent(3)
+    learner = Learner(TwoTowerTraining(SHAPE, CONFIG, content=content), TrainerMetrics())
+
+    def entry(number: int, **embeddings: list[float]) -> Record:
+        item = {"item_id": f"i{number}", "event_id": f"e{number}", "ts": 1_700_000_000_000, **embeddings}
+        return Record(msgspec.json.encode(item), timestamp=1_700_000_000_000)
+
+    learner.fold_catalog([entry(1, text_embedding=[0.1, 0.2, 0.3])])
+    assert not caplog.messages
+    for number in (2, 3):
+        learner.fold_catalog([entry(number, text_embedding=[0.1, 0.2, 0.3], image_embedding=[1.0] * 5)])
+    [message] = caplog.messages
+    assert "image embeddings of the catalog have 5 numbers" in message
+    assert "HEADRACE_IMAGE_DIMENSIONS is 0" in message
 
 
 def test_an_idle_trainer_replays_up_to_a_bound(log: Log) -> None:
