@@ -9,6 +9,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 from redis.exceptions import (
     NoPermissionError,
     NoScriptError,
@@ -23,6 +24,18 @@ from stream_app.publishing.publisher import (
     StoreForbiddenError,
     StoreRestartedError,
 )
+
+
+def slot_of(key: str) -> int:
+    """The slot of a key in a cluster.
+
+    Examples
+    --------
+    >>> slot_of("recs:user:{ann}") == slot_of("recs:search:{ann}")
+    True
+    """
+    slot: int = key_slot(key.encode())
+    return slot
 
 
 def refusal(error: Exception) -> str:

@@ -16,8 +16,6 @@ a socket. Redis refuses such a write:
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from redis.crc import key_slot
-
 from stream_app.publishing.publisher import (
     Document,
     OwnedKey,
@@ -26,7 +24,7 @@ from stream_app.publishing.publisher import (
     PublisherUnavailableError,
     StoreRestartedError,
 )
-from stream_app.publishing.redis_connection import PipelineConnection
+from stream_app.publishing.redis_connection import PipelineConnection, slot_of
 
 _TOKEN_DIGITS: Final = 12
 _ERASED_SECONDS: Final = 900
@@ -185,7 +183,7 @@ class RedisPublisher:
             if ownership is None or each.partition is None:
                 pipeline.execute_command(*unfenced(each))
             else:
-                slot = key_slot(each.key.encode()) if self._is_cluster else 0
+                slot = slot_of(each.key) if self._is_cluster else 0
                 fenced.setdefault((each.partition, slot), []).append(each)
         for (partition, _), owned in fenced.items():
             keys, token = [each.key for each in owned], self._tokens[partition]

@@ -58,7 +58,7 @@ class ChoiceFusion(Estimator, Restorable):
     per_source
         Candidates from each source.
     apart
-        Columns of models that a trainer learns, see `stream_app.ranking.fusion.trained_columns`.
+        Columns of models that can be switched on and off, see `stream_app.ranking.fusion.trained_columns`.
 
     Attributes
     ----------

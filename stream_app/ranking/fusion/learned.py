@@ -31,7 +31,13 @@ from stream_app.ranking.fusion.quotas import QUOTAS, best_candidates
 from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from stream_app.ranking.fusion.source_switch import SourceSwitch, rank_value
-from stream_app.ranking.fusion.trained_columns import source_columns, trained_columns
+from stream_app.ranking.fusion.trained_columns import (
+    TRENDING_CANDIDATES,
+    optional_columns,
+    source_columns,
+    trained_columns,
+    without_columns,
+)
 from topics.records import Reason
 
 MAX_CANDIDATES: Final = 512
@@ -127,7 +133,8 @@ class LearnedFusion(ChoiceFusion):
             or any(isinstance(model, block.needs) and model.name not in without for model in models.models)
         ]
         self.table = FeatureTable([*used_blocks, proposal_block(further_models)])
-        apart = trained_columns(self.table, used_blocks, self._further)
+        late = trained_columns(self.table, used_blocks, self._further)
+        apart = sorted({*late, *optional_columns(self.table, used_blocks)})
         ranker = SoftmaxRanker(
             self.table.width,
             seed=seed,
@@ -136,7 +143,7 @@ class LearnedFusion(ChoiceFusion):
             output_learning_rate=output_learning_rate,
             decay=decay,
             batch_size=batch_size,
-            late=apart,
+            late=late,
         )
         super().__init__(models, ranker, self.table.names, per_source, apart)
         self._blocks = tuple(blocks)
@@ -381,5 +388,6 @@ class LearnedFusion(ChoiceFusion):
         return super().memory() + sum(array.nbytes for array in scratch)
 
 
-VERSIONS[LearnedFusion.policy] = 3
+VERSIONS[LearnedFusion.policy] = 4
 MIGRATIONS[LearnedFusion.policy, 2] = lambda state: {**state, "sources": {}}
+MIGRATIONS[LearnedFusion.policy, 3] = lambda state: without_columns(state, TRENDING_CANDIDATES)

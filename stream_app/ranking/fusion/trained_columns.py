@@ -5,7 +5,7 @@ weights of the time are gone. So a state holds them apart from all others: a fus
 rest, and one with it begins with columns that change no score.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,9 @@ from stream_app.models.model_state import State
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.feature_blocks import FeatureBlock, FeatureTable, proposal_block
 from stream_app.ranking.fusion.softmax import FIRST_SQUARE_SUM
+
+TRENDING_CANDIDATES: Final = ("trending_of_max", "trending_rank")
+"""Columns of the candidates of `trending`, which now only orders."""
 
 _BY_COLUMN: Final = "knots"
 """Part of the names of the arrays with a row for each column."""
@@ -28,6 +31,16 @@ def trained_columns(
     trained_blocks = [block for block in blocks if block.needs and block.needs.is_trained_apart]
     proposals = proposal_block([model.name for model in sources if model.is_trained_apart])
     return [table.column(spec.name) for block in (*trained_blocks, proposals) for spec in block.specs]
+
+
+def optional_columns(table: FeatureTable, blocks: Sequence[FeatureBlock]) -> list[int]:
+    """The columns of models that only order, which can be switched on and off as well."""
+    return [
+        table.column(spec.name)
+        for block in blocks
+        if block.needs and block.needs.only_orders
+        for spec in block.specs
+    ]
 
 
 def source_columns(names: Sequence[str], sources: Sequence[str]) -> dict[str, NDArray[np.intp]]:
@@ -70,6 +83,15 @@ def split_columns(
     }
     parameters = {**ranker["parameters"], "features": int(is_kept.sum())}
     return {**ranker, "parameters": parameters, "weights": rest}, apart_weights
+
+
+def without_columns(state: Mapping[str, Any], removed: Collection[str]) -> State:
+    """Take columns that no longer exist out of the saved state of a fusion."""
+    names = state["parameters"]["names"]
+    apart = [at for at, name in enumerate(names) if name in removed]
+    ranker, _ = split_columns(state["ranker"], names, apart)
+    kept = [name for name in names if name not in removed]
+    return {**state, "parameters": {**state["parameters"], "names": kept}, "ranker": ranker}
 
 
 def join_columns(

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
 from stream_app.models.model_set import ModelSet
+from stream_app.models.model_state import MIGRATIONS, VERSIONS
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist
 from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
+from stream_app.ranking.fusion.trained_columns import TRENDING_CANDIDATES, without_columns
 from topics.records import Reason
 
 _MIN_SCORE: Final = 1e-30
@@ -76,3 +78,7 @@ class WeightedFusion(ChoiceFusion):
     def explain(self, source: int, evidence: int) -> Reason:
         """Return a generic reason; not used, since every listed item has a source."""
         return Reason("related")
+
+
+VERSIONS[WeightedFusion.policy] = 3
+MIGRATIONS[WeightedFusion.policy, 2] = lambda state: without_columns(state, TRENDING_CANDIDATES)

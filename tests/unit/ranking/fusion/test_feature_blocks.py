@@ -156,6 +156,31 @@ def test_trends_order_what_others_propose_and_propose_nothing() -> None:
     assert {item.why.source for item in cold.items} == {"popular"}
 
 
+def test_trends_are_switched_on_and_off_without_a_loss_of_the_rest() -> None:
+    def columns(models: ModelSet) -> dict[str, Matrix]:
+        fusion = models.learner(LearnedFusion)
+        assert fusion is not None
+        knots = fusion.ranker.state()["weights"]
+        [by_column] = [
+            name for name in knots if name.endswith("knots") and len(knots[name]) == len(fusion.names)
+        ][:1]
+        return dict(zip(fusion.names, knots[by_column], strict=True))
+
+    with_trends = trained(FEATURE_BLOCKS)
+    without = ModelSet([name for name in MODELS if name != "trending"], max_items=1000, max_users=1000)
+    without.learners.append(LearnedFusion(without))
+    with_trends_again = ModelSet(MODELS, max_items=1000, max_users=1000)
+    with_trends_again.learners.append(LearnedFusion(with_trends_again))
+    saved = with_trends.learner(LearnedFusion)
+    assert saved is not None
+    for models in (without, with_trends_again):
+        fusion = models.learner(LearnedFusion)
+        assert fusion is not None
+        fusion.restore(saved.state())
+        expected = columns(with_trends)
+        assert all(np.array_equal(value, expected[name]) for name, value in columns(models).items())
+
+
 def test_trends_alone_make_a_list() -> None:
     models = ModelSet(("trending",))
     for offset in range(20):
