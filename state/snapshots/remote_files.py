@@ -7,6 +7,7 @@ a time limit: it runs in a thread of its own, which is abandoned if the limit is
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -77,7 +78,8 @@ def open_files(location: str, *, content_seconds: float = CONTENT_SECONDS) -> Sn
     try:
         import fsspec  # noqa: PLC0415  # optional
 
-        file_system, folder = fsspec.core.url_to_fs(location, **_OPTIONS.get(protocol, {}))
+        # botocore changes the options that it is given
+        file_system, folder = fsspec.core.url_to_fs(location, **deepcopy(_OPTIONS.get(protocol, {})))
     except ImportError as error:
         extra = "s3" if protocol in _OPTIONS else "fsspec"
         raise StoreLocationError(

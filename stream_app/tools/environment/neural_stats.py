@@ -45,7 +45,7 @@ def parse_neural_stats(samples: Iterable[Sample]) -> NeuralStats:
     Examples
     --------
     >>> from stream_app.tools.environment.metrics_endpoint import parse_samples
-    >>> parse_neural_stats(parse_samples("headrace_neural_model_version 3")).version
+    >>> parse_neural_stats(parse_samples("headrace_neural_model_version 3.0")).version
     3.0
     """
     values = {_FIELDS[sample.name]: sample.value for sample in samples if sample.name in _FIELDS}
