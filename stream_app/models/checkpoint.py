@@ -44,6 +44,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     hit_rate
         Share of the newest interactions whose item was among the 20 nearest before it was learned; None if it was
         not measured.
+    measured_choices
+        Interactions over which the hit rate was measured; 0 if it is not known.
     """
 
     version: int
@@ -53,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 0
     loss: float | None = None
     hit_rate: float | None = None
+    measured_choices: int = 0
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):

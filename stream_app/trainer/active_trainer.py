@@ -271,6 +271,7 @@ class ActiveTrainer:
             steps=trial.steps,
             loss=trial.loss,
             hit_rate=hit_rate,
+            measured_choices=len(trial.choices),
         )
         offsets = tuple(trial.offsets.get(at, 0) for at in range(max(trial.offsets, default=-1) + 1))
         try:

@@ -1,5 +1,6 @@
 """Whether a worker adopts an announced checkpoint of the two-tower model: decided from what is known of it."""
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -15,7 +16,10 @@ LARGEST_FILE: Final = 1 << 30
 """Bytes of the largest checkpoint that is read: 64 factors of 8 million items."""
 
 WORST_HIT_RATE: Final = 0.8
-"""Share of the best hit rate of the last checkpoints that a new one must reach."""
+"""Share of the hit rate of the last checkpoints that a new one must reach."""
+
+CHANCE_ERRORS: Final = 3.0
+"""Standard errors below it that are chance: of some hundred choices, a hit rate varies by a tenth of itself."""
 
 COMPARED_SECONDS: Final = 3_600.0
 """Age beyond which a hit rate is not compared: a shop whose hit rate fell for good gets new weights after it."""
@@ -91,7 +95,7 @@ class CheckpointJudge:
 
     def __init__(self) -> None:
         self.adopted: ModelAnnouncement | None = None
-        self._hit_rates: deque[tuple[float, float]] = deque(maxlen=_MAX_COMPARED)
+        self._measured: deque[Manifest] = deque(maxlen=_MAX_COMPARED)
 
     def check_announcement(self, announcement: ModelAnnouncement) -> None:
         """Check what is known before the file is read.
@@ -111,32 +115,46 @@ class CheckpointJudge:
             )
 
     def check_manifest(self, manifest: Manifest) -> None:
-        """Compare the hit rate with the best of the last checkpoints; one that was not measured is accepted.
+        """Compare the hit rate with that of the last checkpoints; one that was not measured is accepted.
 
         Raises
         ------
         RefusedError
-            If it is much worse.
+            If it is worse by more than chance.
         """
         compared = [
-            rate
-            for created_at, rate in self._hit_rates
-            if created_at >= manifest.created_at - COMPARED_SECONDS
+            (each.hit_rate, each.measured_choices)
+            for each in self._measured
+            if each.hit_rate is not None and each.created_at >= manifest.created_at - COMPARED_SECONDS
         ]
         if manifest.hit_rate is None or not compared:
             return
-        if not manifest.hit_rate >= WORST_HIT_RATE * max(compared):
+        n_choices = sum(n for _, n in compared)
+        # of earlier trainers, which do not say how many choices they measured, each counts as one
+        usual = sum(rate * max(n, 1) for rate, n in compared) / sum(max(n, 1) for _, n in compared)
+        least = WORST_HIT_RATE * usual
+        error = 0.0
+        if n_choices and manifest.measured_choices:
+            error = math.hypot(
+                _standard_error(least, manifest.measured_choices),
+                WORST_HIT_RATE * _standard_error(usual, n_choices),
+            )
+        if not manifest.hit_rate >= least - CHANCE_ERRORS * error:
             raise RefusedError(
                 Refusal.QUALITY,
-                f"its hit rate {manifest.hit_rate:.4f} is below {WORST_HIT_RATE:g} times {max(compared):.4f}, the "
-                "best of the last ones",
+                f"its hit rate {manifest.hit_rate:.4f} is below {WORST_HIT_RATE:g} times {usual:.4f}, that of the "
+                f"last ones, by more than {CHANCE_ERRORS:g} standard errors of {error:.4f}",
             )
 
     def on_adopted(self, announcement: ModelAnnouncement, manifest: Manifest) -> None:
         """Remember a checkpoint that was adopted."""
         self.adopted = announcement
         if manifest.hit_rate is not None:
-            self._hit_rates.append((manifest.created_at, manifest.hit_rate))
+            self._measured.append(manifest)
+
+
+def _standard_error(rate: float, n_choices: int) -> float:
+    return math.sqrt(max(0.0, rate * (1.0 - rate)) / n_choices)
 
 
 def check_offsets(announcement: ModelAnnouncement, ends: Mapping[int, int]) -> None:

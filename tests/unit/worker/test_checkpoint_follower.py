@@ -13,7 +13,7 @@ import pytest
 from state.snapshots.files import StoreUnavailableError
 from stream_app.models.checkpoint import Manifest, encode_checkpoint
 from stream_app.neural_metrics import Refusal
-from stream_app.worker.checkpoint_checks import LARGEST_FILE
+from stream_app.worker.checkpoint_checks import LARGEST_FILE, CheckpointJudge, RefusedError
 from stream_app.worker.checkpoint_follower import MODEL_KEY
 from tests.support.checkpoint_harness import ITEMS, NOW, CheckpointHarness, until
 from tests.support.two_tower_builders import context_of, random_weights
@@ -217,6 +217,30 @@ async def test_a_hit_rate_near_the_last_ones_or_not_measured_is_accepted(
             harness.announce(harness.write(version, hit_rate=rate))
             await harness.settle()
     assert harness.model.version == "2"
+
+
+@pytest.mark.parametrize("n_choices", [60, 120, 512])
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.4])
+def test_chance_refuses_no_checkpoint_and_useless_weights_are_refused(n_choices: int, rate: float) -> None:
+    rng = np.random.default_rng(n_choices)
+    judge = CheckpointJudge()
+
+    def manifest(version: int, true_rate: float) -> Manifest:
+        measured = rng.binomial(n_choices, true_rate) / n_choices
+        return Manifest(
+            version=version, created_at=40.0 * version, hit_rate=measured, measured_choices=n_choices
+        )
+
+    for version in range(1, 1_000):
+        adopted = manifest(version, rate)
+        judge.check_manifest(adopted)
+        judge.on_adopted(
+            ModelAnnouncement(version=version, file="", size=0, digest="", created_at=0.0), adopted
+        )
+    useless = Manifest(version=1_000, created_at=40_000.0, hit_rate=0.0, measured_choices=n_choices)
+    if rate * n_choices > 20:
+        with pytest.raises(RefusedError, match="standard errors"):
+            judge.check_manifest(useless)
 
 
 async def test_a_shop_whose_hit_rate_fell_for_good_gets_new_weights_after_an_hour(
