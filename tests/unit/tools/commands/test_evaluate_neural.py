@@ -1,0 +1,58 @@
+"""`headrace evaluate --neural`: a two-tower model is trained along the log, and measured alone and fused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.trained_shop import N_ITEMS, ring_items
+from tests.unit.tools.commands.test_evaluate_and_tune import run
+
+N_SESSIONS = 500
+
+
+@pytest.fixture
+def rings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sessions and events of a shop whose items follow each other in a ring."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADRACE_MODELS", '["popularity", "session_knn"]')
+    sessions = [ring_items(37 * number % N_ITEMS, 6) for number in range(N_SESSIONS)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(items) + "\n" for items in sessions))
+    events = [
+        {
+            "type": "click",
+            "event_id": f"{number}-{at}",
+            "user_id": f"u{number}",
+            "ts": 1_000 * (3_600 * number + 40 * at),
+            "item_id": item,
+        }
+        for number, items in enumerate(sessions)
+        for at, item in enumerate(items)
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    return tmp_path
+
+
+def test_the_model_of_a_short_file_of_sessions_is_measured_frozen_and_learning(
+    rings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(
+        monkeypatch,
+        "evaluate sessions --train train.jsonl --validation-tail 60 --neural --report out.json --cutoffs 3",
+    )
+    report = json.loads((rings / "out.json").read_bytes())
+    for mode in ("frozen", "prequential"):
+        systems = report[mode]["systems"]
+        assert systems["two_tower"]["hr"]["3"] > 3 * systems["popularity"]["hr"]["3"]
+        assert systems["fused"]["hr"]["3"] >= systems["popularity"]["hr"]["3"]
+
+
+def test_the_model_of_a_short_log_of_events_is_measured_alone(
+    rings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(
+        monkeypatch,
+        "evaluate events --events events.jsonl --format jsonl --neural --each-model --report out.json --k 3",
+    )
+    systems = json.loads((rings / "out.json").read_bytes())["results"]["splits"]["all"]["systems"]
+    assert systems["two_tower"]["hit_rate"]["mean"] > 2 * systems["popularity"]["hit_rate"]["mean"]
