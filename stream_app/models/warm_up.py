@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stream_app.models.model_parts import restore_parts
 from stream_app.models.model_set import ModelSet
 from stream_app.models.two_tower import TwoTower
 from stream_app.models.two_tower_network import NetworkShape, TrainedWeights, first_parameters
@@ -44,4 +45,5 @@ def warm_up(names: Sequence[str]) -> None:
         for model, proposed in models.candidates(context, 2):
             model.score(context, proposed.items)
             model.explain(context, models.index.find("c"), models.index.find("c"))
-    models.restore(models.state())
+    # in parts, as at a start: some River objects are not saved
+    restore_parts(lambda: ModelSet(names, max_items=2, half_life=1.0), models.state())

@@ -22,6 +22,7 @@ from stream_app.models.river_estimator import RiverEstimator
 from stream_app.models.river_graph import forget_keys, held_bytes
 from stream_app.models.river_ranker import RiverRanker
 from stream_app.models.river_state import restore_river, river_state
+from stream_app.models.warm_up import warm_up
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.settings import load_settings
@@ -262,6 +263,18 @@ def test_a_river_object_without_plain_data_is_learned_from_the_log_and_then_copi
     ]
     assert scores[0] == scores[1]
     assert max(scores[0]) > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "river:rules.AMRules",
+        "river:forest.ARFClassifier(n_models=2, seed=1)",
+        "river:neighbors.KNNClassifier",
+    ],
+)
+def test_a_worker_starts_with_a_river_object_that_is_not_saved(name: str) -> None:
+    warm_up(["popularity", name])
 
 
 def test_the_parameters_of_a_river_object_are_the_same_text_in_each_process() -> None:
