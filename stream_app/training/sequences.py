@@ -198,7 +198,8 @@ class SequenceBuffer:
         """Drop the sequences of a user."""
         self._open.pop(user_hash, None)
         self._unlearned.pop(user_hash, None)
-        self._newest = _without(self._newest, user_hash)
+        # the oldest first again, since it is overwritten next
+        self._newest = _without(self._newest[self._next :] + self._newest[: self._next], user_hash)
         self._next = 0
         self._reservoir = _without(self._reservoir, user_hash)
 

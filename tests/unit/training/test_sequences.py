@@ -54,6 +54,22 @@ def test_memory_is_bounded() -> None:
     assert min(each.user_hash for each in sampled[100:]) < 300
 
 
+def test_after_an_erasure_the_oldest_sequences_are_replaced_first() -> None:
+    buffer = SequenceBuffer(length=4, newest=5, reservoir=20)
+
+    def add_sessions(numbers: range) -> None:
+        for number in numbers:
+            for step in range(2):
+                buffer.add(number, number, 0, 4 * HOUR * number + step)
+
+    add_sessions(range(8))
+    buffer.forget_user(5)
+    add_sessions(range(8, 11))
+    users = [each.user_hash for each in buffer.state()["newest"]]  # type: ignore[union-attr]
+    # the last session is open, and in no part of the newest
+    assert users == [4, 6, 7, 8, 9]
+
+
 def test_an_evicted_item_is_neither_read_nor_predicted() -> None:
     buffer = SequenceBuffer(length=4)
     for at in range(4):
