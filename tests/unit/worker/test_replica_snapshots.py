@@ -293,9 +293,9 @@ async def test_a_fusion_is_relearned_from_models_that_do_not_know_the_choice_yet
     await caught_up(first)
     await first.snapshot()
     await first.stop()
-    second = await harness.start(make("popularity", "trending"))
+    second = await harness.start(make("popularity", "user_knn"))
     await caught_up(second)
-    expected = make("popularity", "trending")()
+    expected = make("popularity", "user_knn")()
     for record in harness.log.records[FIRST_INTERACTIONS]:
         expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
     relearned, reference = fusion_of(second.models), fusion_of(expected)
