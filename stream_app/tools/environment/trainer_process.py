@@ -1,14 +1,14 @@
 """A trainer of the two-tower model as a child process, beside the workers of a run."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from stream_app.encoders.optional_packages import check_packages
 from stream_app.errors import UserError
-from stream_app.settings import child_environment, embedded_override
-from stream_app.tools.embedded.child_process import describe_exit, free_port, start_process, stop_process
+from stream_app.settings import embedded_override
+from stream_app.tools.embedded.child_process import describe_exit, stop_process
+from stream_app.tools.environment.child import HeadraceChild
 
 CHECKPOINT_SECONDS: Final = 5.0
 """Between two checkpoints of a run that is watched."""
@@ -41,7 +41,7 @@ def check_trainer(purpose: str) -> None:
         )
 
 
-class TrainerProcess:
+class TrainerProcess(HeadraceChild):
     """One ``headrace trainer``.
 
     Parameters
@@ -52,27 +52,12 @@ class TrainerProcess:
         Further settings by field name.
     command
         Command to run; by default this installation's ``headrace trainer``.
-
-    Attributes
-    ----------
-    port
-        Of its metrics.
     """
 
     def __init__(
         self, folder: Path, settings: Mapping[str, object], command: tuple[str, ...] | None = None
     ) -> None:
-        self.port: Final = free_port()
-        self.log_path: Final = folder / "trainer.log"
-        environment = child_environment(
-            **settings, data_dir=folder / "trainer", metrics_port=self.port, metrics_host="127.0.0.1"
-        )
-        with self.log_path.open("wb") as log:
-            self.process: Final = start_process(
-                command or (sys.executable, "-m", "stream_app", "trainer"),
-                log=log,
-                environment={**environment, "PYTHONUNBUFFERED": "1"},
-            )
+        super().__init__("trainer", folder, "trainer", settings, command)
 
     @property
     def failure(self) -> str:

@@ -1,20 +1,13 @@
 """Workers as child processes, each with its own folder, log and metrics port."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from stream_app.errors import UserError
-from stream_app.settings import child_environment
-from stream_app.tools.embedded.child_process import (
-    describe_exit,
-    free_port,
-    log_tail,
-    start_process,
-    stop_process,
-)
+from stream_app.tools.embedded.child_process import describe_exit, log_tail, stop_process
+from stream_app.tools.environment.child import HeadraceChild
 from stream_app.tools.environment.list_quality import ListQuality, mean_list_quality, parse_list_quality
 from stream_app.tools.environment.metrics_endpoint import fetch_metrics, parse_samples
 from stream_app.tools.environment.neural_stats import (
@@ -39,7 +32,7 @@ class WorkerError(UserError):
     """A worker exited or is not ready; the message names its log, which should be kept."""
 
 
-class WorkerProcess:
+class WorkerProcess(HeadraceChild):
     """One worker process.
 
     Parameters
@@ -55,18 +48,8 @@ class WorkerProcess:
     def __init__(
         self, number: int, folder: Path, settings: dict[str, object], command: tuple[str, ...] | None = None
     ) -> None:
+        super().__init__("worker", folder, f"worker-{number}", settings, command)
         self.number: Final = number
-        self.port: Final = free_port()
-        self.log_path: Final = folder / f"worker-{number}.log"
-        environment = child_environment(
-            **settings, data_dir=folder / f"worker-{number}", metrics_port=self.port, metrics_host="127.0.0.1"
-        )
-        with self.log_path.open("wb") as log:
-            self.process: Final = start_process(
-                command or (sys.executable, "-m", "stream_app", "worker"),
-                log=log,
-                environment={**environment, "PYTHONUNBUFFERED": "1"},
-            )
         self._last_metrics = ScrapedMetrics()
         self.policies: Mapping[str, PolicyStats] = {}
         self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
