@@ -134,6 +134,10 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             kept,
         )
 
+    def _close_partition(self, partition: int) -> None:
+        # a variable would keep the database open
+        _close([self._dbs.pop(partition, None)])
+
     def mark_damaged(self, partition: int) -> None:
         """Let the next start set aside the files of a partition; of all if it is not known (-1)."""
         for each in (partition,) if partition >= 0 else tuple(self._dbs):
@@ -268,11 +272,10 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             If the database cannot be closed.
         """
         path = self.partition_path(partition)
-        databases = [self._dbs.pop(each) for each in (partition,) if each in self._dbs]
         try:
             # If the process is killed in between, the next start sets aside what is left.
             _mark(path).touch()
-            _close(databases)
+            self._close_partition(partition)
             if path.exists():
                 shutil.rmtree(path)
             _mark(path).unlink()
@@ -366,8 +369,7 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             # as text: the traceback of the error would keep the database open
             damage = str(error)
         _LOG.warning("the offset of partition %d of the users table is damaged: %s", tp.partition, damage)
-        databases = [self._dbs.pop(each) for each in (tp.partition,) if each in self._dbs]
-        _close(databases)
+        self._close_partition(tp.partition)
         self._set_aside(tp.partition)
         return None
 
