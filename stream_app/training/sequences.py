@@ -198,10 +198,13 @@ class SequenceBuffer:
         """Drop the sequences of a user."""
         self._open.pop(user_hash, None)
         self._unlearned.pop(user_hash, None)
-        # the oldest first again, since it is overwritten next
-        self._newest = _without(self._newest[self._next :] + self._newest[: self._next], user_hash)
+        self._newest = _without(self._newest_in_order(), user_hash)
         self._next = 0
         self._reservoir = _without(self._reservoir, user_hash)
+
+    def _newest_in_order(self) -> list[Sequence]:
+        """The ring from the oldest sequence, which is overwritten next."""
+        return self._newest[self._next :] + self._newest[: self._next]
 
     def forget_items(self, rows: Iterable[int]) -> None:
         """Drop items: their rows may be given to others."""
@@ -217,7 +220,7 @@ class SequenceBuffer:
         """All sequences, by part; they share no memory with what changes later."""
         return {
             "open": [each.sequence(each.n_learned) for each in self._open.values()],
-            "newest": self._newest[self._next :] + self._newest[: self._next],
+            "newest": self._newest_in_order(),
             "reservoir": list(self._reservoir),
             "n_closed": self._n_closed,
         }
