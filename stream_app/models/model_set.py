@@ -130,9 +130,11 @@ class ModelSet(FoldProgress, Restorable):
         # a model that a trainer learns can be switched on and off: no saved state has anything of it
         trained_apart = {each.name for each in self.models if each.is_trained_apart}
         self._parameters["names"] = [name for name in names if name not in trained_apart]
-        self._sampling_models = any(model.learns_sample_under_load for model in self.models)
         self.sources = [model for model in self.models if not model.only_orders] or self.models
         self._novelty_models = [model for model in self.models if model.weighs_novelty]
+        # without those that learn a sample under overload
+        self._eager_models = [model for model in self.models if not model.learns_sample_under_load]
+        self._eager_novelty_models = [model for model in self._novelty_models if model in self._eager_models]
         self.decay_clocks = {"interactions": self.index.decay_clock, "rewards": DecayClock()}
         self.learners: list[Learner] = []
         self.is_index_fixed = False
@@ -195,14 +197,10 @@ class ModelSet(FoldProgress, Restorable):
         stream = KIND_STREAMS.get(kind)
         group = ChoiceGroup.FEEDBACK if stream is None else stream
         query = interaction.query or self.tracker.query(user, ts)
-        every_choice, first_choices = self._novelty_models, self.models
-        if (
-            self.is_overloaded
-            and self._sampling_models
-            and not is_sampled(interaction.offset, OVERLOAD_SAMPLE)
-        ):
-            every_choice, first_choices = map(_without_sampling, (every_choice, first_choices))
-            self.n_unlearned += 1
+        first_choices, every_choice = self.models, self._novelty_models
+        if self.is_overloaded and not is_sampled(interaction.offset, OVERLOAD_SAMPLE):
+            first_choices, every_choice = self._eager_models, self._eager_novelty_models
+            self.n_unlearned += len(first_choices) < len(self.models)
         for line in interaction.lines:
             if self.is_index_fixed and self.index.find(line.item_id) == NO_ITEM:
                 continue
@@ -389,10 +387,6 @@ class ModelSet(FoldProgress, Restorable):
             learner.forget_items(items)
         for model in self.models:
             model.forget_items(items)
-
-
-def _without_sampling(models: Sequence[Model]) -> list[Model]:
-    return [model for model in models if not model.learns_sample_under_load]
 
 
 VERSIONS["model_set"] = 3
