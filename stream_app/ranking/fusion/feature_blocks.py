@@ -33,6 +33,7 @@ from stream_app.models.trending import Trending
 from stream_app.models.two_tower import TwoTower
 from stream_app.models.user_item_affinity import write_affinity
 from stream_app.ranking.kernels.feature_table import (
+    Feature,
     FeatureSpec,
     ProposalFeature,
     SessionFeature,
@@ -224,6 +225,10 @@ def proposal_block(model_names: Sequence[str]) -> FeatureBlock:
     )
 
 
+def _prefixed(prefix: str, table: type[Feature]) -> tuple[FeatureSpec, ...]:
+    return tuple(each.spec._replace(name=f"{prefix}_{each.spec.name}") for each in table)
+
+
 AFFINITY_SPECS: Final = (
     FeatureSpec(
         "category_affinity", "user profile, catalog", "affinity of the user to the item's categories"
@@ -237,29 +242,8 @@ AFFINITY_SPECS: Final = (
 FEATURE_BLOCKS: Final = (
     FeatureBlock(tuple(feature.spec for feature in SessionFeature), _write_sessions),
     FeatureBlock(AFFINITY_SPECS, _write_affinity),
-    FeatureBlock(
-        tuple(
-            FeatureSpec(f"vector_{feature.spec.name}", feature.source, feature.formula)
-            for feature in VectorFeature
-        ),
-        _write_vectors,
-        needs=ItemVectors,
-    ),
-    FeatureBlock(
-        tuple(
-            FeatureSpec(f"trend_{feature.spec.name}", feature.source, feature.formula)
-            for feature in TrendFeature
-        ),
-        _write_trends,
-        needs=Trending,
-    ),
-    FeatureBlock(
-        tuple(
-            FeatureSpec(f"neural_{feature.spec.name}", feature.source, feature.formula, feature.per_list)
-            for feature in TwoTowerFeature
-        ),
-        _write_two_tower,
-        needs=TwoTower,
-    ),
+    FeatureBlock(_prefixed("vector", VectorFeature), _write_vectors, needs=ItemVectors),
+    FeatureBlock(_prefixed("trend", TrendFeature), _write_trends, needs=Trending),
+    FeatureBlock(_prefixed("neural", TwoTowerFeature), _write_two_tower, needs=TwoTower),
 )
 """The table but for the columns of each further model, which follow the models that run; see `proposal_block`."""

@@ -121,8 +121,8 @@ class LearnedFusion(ChoiceFusion):
         # by name: a list asks for each model, and an instance check of a River estimator takes long
         further_models = [
             model.name
-            for model in models.models
-            if not isinstance(model, SessionStoreModel | ItemToItem | Trending) and model.name not in without
+            for model in models.sources
+            if not isinstance(model, SessionStoreModel | ItemToItem) and model.name not in without
         ]
         self._further_models = frozenset(further_models)
         self._further = [model for model in models.models if model.name in self._further_models]
