@@ -13,7 +13,7 @@ from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
 from stream_app.models.two_tower import TwoTower
-from stream_app.ranking.assembly import make_models
+from stream_app.ranking.assembly import FUSION, make_models
 from stream_app.settings import Settings
 from stream_app.tools.bench.encoders import vector_rank
 from stream_app.tools.bench.shop_files import START_MS
@@ -34,6 +34,7 @@ from stream_app.tools.evaluation.cold_items.arms import (
     BASELINE,
     FUSED,
     FUSED_NEURAL,
+    WITHOUT_BONUS,
     Arm,
     by_scores,
     published,
@@ -168,6 +169,8 @@ def make_arms(settings: Settings, dimensions: tuple[int, int], k: int) -> dict[s
     UserError
         If `content`, the baseline, is not among the models, or JAX is not installed.
     """
+    counting_models = [name for name in settings.models if name != TwoTower.name]
+    settings = settings.model_copy(update={"models": counting_models, "neural": False})
     counting = build_ranker(settings, k)
     if not any(model.name == Content.name for model in counting.models.models):
         raise UserError("Lists are compared with the model content: add it to HEADRACE_MODELS.")
@@ -185,6 +188,18 @@ def make_arms(settings: Settings, dimensions: tuple[int, int], k: int) -> dict[s
         models = ModelSet([TwoTower.name], seed=settings.seed)
         train_along(models, content, settings)
         arms[name] = single(models, TwoTower.name, k)
-    fused = build_ranker(settings.model_copy(update={"models": [*settings.models, TwoTower.name]}), k)
-    train_along(fused.models, ItemContent(*dimensions), settings)
-    return {**arms, FUSED: published(counting), FUSED_NEURAL: published(fused)}
+    arms[FUSED] = published(counting)
+    for name, parameters in {FUSED_NEURAL: {}, WITHOUT_BONUS: {"new_item_bonus": 0}}.items():
+        fused = build_ranker(_with_two_tower(settings, parameters), k)
+        train_along(fused.models, ItemContent(*dimensions), settings)
+        arms[name] = published(fused)
+    return arms
+
+
+def _with_two_tower(settings: Settings, fusion_parameters: Mapping[str, int]) -> Settings:
+    """The settings with the two-tower model, and other hyperparameters of the fusion."""
+    parameters = settings.model_parameters
+    fusion = {**parameters.get(FUSION, {}), **fusion_parameters}
+    return settings.model_copy(
+        update={"neural": True, "model_parameters": {**parameters, **({FUSION: fusion} if fusion else {})}}
+    )

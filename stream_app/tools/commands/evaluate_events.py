@@ -36,8 +36,7 @@ def run(options: EventsOptions) -> None:
     )
     n_rows = round(log.total * options.share)
     ranker = build_ranker(settings, length=options.k)
-    if options.neural:
-        add_trainer(ranker.models, settings, log)
+    add_trainer(ranker.models, settings, log)
     compared = compared_models(settings, ranker.models, compared_names) if compared_names else None
     evaluation = EventsEvaluation(
         ranker,

@@ -36,8 +36,7 @@ def run(options: SessionsOptions) -> None:
     check_plot(options.plot)
     split = _read_split(options)
     ranker = build_ranker(settings, length=cutoffs[-1])
-    if options.neural:
-        add_trainer(ranker.models, settings)
+    add_trainer(ranker.models, settings)
     report = _evaluate(options, split, ranker, cutoffs, settings)
     write_report(report, options.report)
     if options.plot is not None:

@@ -14,6 +14,7 @@ from stream_app.ranking.assembly import fusion_parameters, make_models
 from stream_app.settings import Settings
 from stream_app.tools.cli.evaluate import SourcesOptions
 from stream_app.tools.commands.evaluation_setup import (
+    add_trainer,
     learning_settings,
     offline_ranking_config,
     read_files,
@@ -55,7 +56,7 @@ def run(options: SourcesOptions) -> None:
     results = (
         _evaluate_events(options, settings, models, arms)
         if options.train is None
-        else _evaluate_sessions(options, models, arms)
+        else _evaluate_sessions(options, settings, models, arms)
     )
     file = options.log_file or options.train
     assert file is not None  # noqa: S101  # one of the two
@@ -75,6 +76,7 @@ def _evaluate_events(
 ) -> SourcesResults:
     assert options.log_file is not None  # noqa: S101  # checked before
     log = read_log(options.log_file, options.format_name, options.mapping, limit=None)
+    add_trainer(models, settings, log)
     n_rows = round(log.total * options.share)
     evaluation = EventSources(
         models, arms, every=options.every, session_gap=settings.session_gap, open_progress=open_progress()
@@ -82,8 +84,11 @@ def _evaluate_events(
     return evaluation.run(islice(log, n_rows), n_rows)
 
 
-def _evaluate_sessions(options: SourcesOptions, models: ModelSet, arms: SourceArms) -> SourcesResults:
+def _evaluate_sessions(
+    options: SourcesOptions, settings: Settings, models: ModelSet, arms: SourceArms
+) -> SourcesResults:
     assert options.train is not None  # noqa: S101  # checked before
+    add_trainer(models, settings)
     split = validation_split(read_sessions(options.train), options.validation_tail, options.train_limit)
     clock = SessionClock(options.sessions_per_day)
     sessions = [*split.train, *split.test]

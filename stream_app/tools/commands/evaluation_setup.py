@@ -75,22 +75,24 @@ def format_counts(total: int, counts: Mapping[str, int]) -> str:
 def settings_with_models(models: str | None, *, neural: bool = False) -> Settings:
     """The settings, with the models of ``--models`` if given, and with the two-tower model if `neural`.
 
+    ``--models`` goes before ``HEADRACE_MODELS`` and ``HEADRACE_NEURAL``.
+
     Raises
     ------
     UserError
         If a setting is wrong or a model does not exist.
     """
-    if models is None and not neural:
-        return load_settings()
-    names = load_settings().models if models is None else split_names(models)
+    if models is None:
+        return load_settings(neural=True) if neural else load_settings()
+    names = split_names(models)
     for name in names:
         if find_source(name, MODELS | TRAINED_MODELS) is None:
             raise UserError(f"--models: there is no model {name!r}; there are {', '.join(known_models())}.")
-    return load_settings(models=[*names, TwoTower.name] if neural else names)
+    return load_settings(models=names, neural=neural)
 
 
 def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) -> None:
-    """Let models with a two-tower model train it from the interactions that they learn.
+    """Let models train their two-tower model, if there is one, from the interactions that they learn.
 
     Parameters
     ----------
@@ -102,9 +104,11 @@ def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) 
     UserError
         If JAX is not installed.
     """
-    [model] = [each for each in models.models if isinstance(each, TwoTower)]
-    in_process = import_package("stream_app.training.in_process", "neural", "--neural")
-    training = import_package("stream_app.training.two_tower_training", "neural", "--neural")
+    model = next((each for each in models.models if isinstance(each, TwoTower)), None)
+    if model is None:
+        return
+    in_process = import_package("stream_app.training.in_process", "neural", "The two-tower model")
+    training = import_package("stream_app.training.two_tower_training", "neural", "The two-tower model")
     config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
     content = item_content(rows, settings)
     shape = NetworkShape(n_segments=settings.segment_slots)

@@ -24,6 +24,7 @@ BASELINE: Final = "content by TF-IDF"
 ALL_SCORED: Final = "content by TF-IDF, all items scored"
 FUSED: Final = "fused"
 FUSED_NEURAL: Final = "fused with two-tower"
+WITHOUT_BONUS: Final = "fused with two-tower (no bonus)"
 
 PUBLISH_INTERVAL: Final = 100
 """Interactions between two versions of the two-tower model: a trainer publishes one every 30 s."""

@@ -56,3 +56,42 @@ def test_the_model_of_a_short_log_of_events_is_measured_alone(
     )
     systems = json.loads((rings / "out.json").read_bytes())["results"]["splits"]["all"]["systems"]
     assert systems["two_tower"]["hit_rate"]["mean"] > 2 * systems["popularity"]["hit_rate"]["mean"]
+
+
+def test_the_model_may_be_named_instead_of_asked_for(rings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = "evaluate events --events events.jsonl --format jsonl --share 0.4 --each-model --k 3 --report"
+    reports = {}
+    for name, options in {
+        "asked": "--neural",
+        "named": "--models popularity,session_knn,two_tower",
+        "both": "--models popularity,session_knn,two_tower --neural",
+    }.items():
+        run(monkeypatch, f"{base} {name}.json {options}")
+        results = json.loads((rings / f"{name}.json").read_bytes())["results"]["splits"]["all"]["systems"]
+        reports[name] = {system: metrics["hit_rate"]["mean"] for system, metrics in results.items()}
+    assert reports["asked"]["two_tower"] > 0.0
+    assert reports["named"] == reports["both"] == reports["asked"]
+
+
+def test_the_setting_of_the_workers_trains_the_model_too(
+    rings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_NEURAL", "true")
+    run(
+        monkeypatch,
+        "evaluate sessions --train train.jsonl --validation-tail 40 --report out.json --cutoffs 3",
+    )
+    report = json.loads((rings / "out.json").read_bytes())
+    assert report["frozen"]["systems"]["two_tower"]["hr"]["3"] > 0.0
+
+
+def test_the_worth_of_the_model_as_a_source_is_measured(rings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(
+        monkeypatch,
+        "evaluate sources --train train.jsonl --validation-tail 60 --models popularity,session_knn,two_tower "
+        "--report out.json --k 3",
+    )
+    results = json.loads((rings / "out.json").read_bytes())["results"]
+    assert "two_tower" in results["without"]
+    n_measured = results["gains"]["two_tower"][4]
+    assert n_measured > 0  # a model without weights is not measured
