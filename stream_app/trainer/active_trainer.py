@@ -33,6 +33,9 @@ _IDLE_STEPS: Final = 10
 _MAX_TRIAL_SECONDS: Final = 10.0
 """How long weights are measured at most before they are published."""
 
+_BEHIND_SECONDS: Final = 600.0
+"""Lag from which it is logged that the trainer is behind; that of the alert ``HeadraceTrainerBehind``."""
+
 
 class Pace(NamedTuple):
     """Seconds between two checkpoints, and between two snapshots."""
@@ -92,6 +95,8 @@ class ActiveTrainer:
         self._consumer: Any = None
         self._publication: asyncio.Task[None] | None = None
         self._read_until: dict[TopicPartition, float] = {}
+        self._newest_read = 0.0
+        self._is_behind = False
         self._trial_since = 0.0
         self._copied_at = self._copied_lag = 0.0
         self._checkpoint_due = self._snapshot_due = 0.0
@@ -216,12 +221,25 @@ class ActiveTrainer:
             end = self._consumer.highwater(tp)
             lag += max(0, (end or 0) - self._positions[tp])
         self._metrics.lag_records.set(lag)
-        newest = max((records[-1].timestamp for records in batches.values()), default=0) / 1000.0
-        if not lag:
-            self._metrics.lag_seconds.set(0.0)
-        elif newest:
-            self._metrics.lag_seconds.set(max(0.0, self._ports.clock() - newest))
+        if batches:
+            self._newest_read = max(records[-1].timestamp for records in batches.values()) / 1000.0
+        seconds = max(0.0, self._ports.clock() - self._newest_read) if lag and self._newest_read else 0.0
+        self._metrics.lag_seconds.set(seconds)
+        self._log_lag(lag, seconds)
         self._learner.report()
+
+    def _log_lag(self, records: int, seconds: float) -> None:
+        """Say once that the trainer is far behind, and once that it has caught up."""
+        if seconds >= _BEHIND_SECONDS and not self._is_behind:
+            self._is_behind = True
+            _LOG.warning(
+                "the trainer is %.0f s behind the logs, with %d records to read; workers go on with the last model",
+                seconds,
+                records,
+            )
+        elif not records and self._is_behind:
+            self._is_behind = False
+            _LOG.info("the trainer has caught up with the logs")
 
     async def _publish_when_due(self) -> None:
         """Copy the weights when it is time; publish them when they were measured."""

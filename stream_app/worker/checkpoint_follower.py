@@ -202,9 +202,10 @@ class CheckpointFollower:
         self._is_settled.set()
         self.report()
         _LOG.info(
-            "adopted version %d of the two-tower model, with %d items",
+            "adopted version %d of the two-tower model, with %d items, of a trainer %.0f s behind the log",
             announcement.version,
             len(prepared.vectors),
+            announcement.lag_seconds,
         )
 
     def _prepare(self, checkpoint: ReadCheckpoint) -> PreparedWeights:

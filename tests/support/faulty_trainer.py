@@ -1,7 +1,11 @@
-"""A ``headrace trainer`` process that kills itself (SIGKILL) at a moment; run as a script, with the moment.
+"""A ``headrace trainer`` process with a fault; run as a script, with the fault.
+
+It kills itself (SIGKILL) at a moment:
 
 ``writing``: a part of its second checkpoint is in the store. ``announcing``: its second checkpoint is in the store,
 and is not announced. ``storing``: a part of its second snapshot after an announcement is in the store.
+
+Or it is slow. ``held:FILE``: when it has read `HELD_AFTER` records it reads no more of them until there is the file.
 """
 
 import os
@@ -13,11 +17,18 @@ from typing import Any, Final, NoReturn
 
 _SCRIPT: Final = str(Path(__file__).resolve())
 MOMENTS: Final = ("writing", "announcing", "storing")
+HELD_AFTER: Final = 600
+"""Records, in fetches of a third of these."""
 
 
-def command(moment: str) -> tuple[str, ...]:
-    """The command of a trainer that dies at a moment."""
-    return (sys.executable, _SCRIPT, moment)
+def command(fault: str) -> tuple[str, ...]:
+    """The command of a trainer with a fault."""
+    return (sys.executable, _SCRIPT, fault)
+
+
+def held_until(released: Path) -> str:
+    """The fault of a trainer that is behind until a file exists."""
+    return f"held:{released}"
 
 
 def _die() -> NoReturn:
@@ -60,8 +71,29 @@ def _around_announcements(before: Callable[[], object], after: Callable[[], obje
     Announcer.announce = call  # type: ignore[method-assign]
 
 
-def main(moment: str) -> None:
+def _hold(released: Path) -> None:
+    """Read nothing from the logs after some records until there is the file."""
+    from stream_app.trainer import active_trainer
+
+    active_trainer._FETCH_RECORDS = HELD_AFTER // 3  # type: ignore[misc]
+    turn = active_trainer.ActiveTrainer._turn
+
+    is_released = released.exists
+
+    async def call(self: Any) -> None:
+        consumer = self._consumer
+        if is_released():
+            consumer.resume(*consumer.paused())
+        elif sum(self._positions.values()) >= HELD_AFTER:
+            consumer.pause(*consumer.assignment())
+        await turn(self)
+
+    active_trainer.ActiveTrainer._turn = call  # type: ignore[method-assign]
+
+
+def main(fault: str) -> None:
     """Run a trainer with the fault."""
+    moment, _, released = fault.partition(":")
     announced: list[bool] = []
 
     def on_announced() -> None:
@@ -71,6 +103,8 @@ def main(moment: str) -> None:
         _around_announcements(lambda: announced and _die(), on_announced)
     elif moment == "writing":
         _die_in_second_file(lambda name: name.endswith(".safetensors"))
+    elif moment == "held":
+        _hold(Path(released))
     else:
         _around_announcements(lambda: None, on_announced)
         _die_in_second_file(lambda name: bool(announced) and name.endswith(".snapshot"))

@@ -18,6 +18,8 @@ class KafkaRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     partition: int | None = None
+    timestamp_ms: int | None = None
+    """When it is written, by the record; the current time by default."""
 
 
 def to_record(event: Event) -> KafkaRecord:
@@ -69,7 +71,13 @@ def producer_for(broker: str) -> Any:
 
 def send_records(producer: Any, records: Iterable[KafkaRecord]) -> list[Any]:
     futures = [
-        producer.send(record.topic, value=record.value, key=record.key, partition=record.partition)
+        producer.send(
+            record.topic,
+            value=record.value,
+            key=record.key,
+            partition=record.partition,
+            timestamp_ms=record.timestamp_ms,
+        )
         for record in records
     ]
     producer.flush(timeout=120)

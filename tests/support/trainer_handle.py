@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -29,6 +30,9 @@ from topics.catalog import INTERACTIONS, MODELS
 from topics.records import Interaction, Kind, Line, ModelAnnouncement, Source
 
 START_SECONDS: Final = 240.0
+_SOURCE_PARTITION: Final = 90
+"""Of the events that became interactions: workers that read them expect others from their own partitions."""
+
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -47,12 +51,12 @@ class TrainerHandle:
     ----------
     log
         In the folder of the test.
-    dies
-        A moment of `tests.support.faulty_trainer`.
+    fault
+        Of `tests.support.faulty_trainer`.
     """
 
     def __init__(
-        self, settings: Settings, store: Path, log: Path, *, dies: str = "", **further: object
+        self, settings: Settings, store: Path, log: Path, *, fault: str = "", **further: object
     ) -> None:
         self.port: Final = free_port()
         self.log_path: Final = log
@@ -67,7 +71,7 @@ class TrainerHandle:
         )
         with log.open("wb") as file:
             self.process: Final = start_process(
-                faulty_trainer.command(dies) if dies else (sys.executable, "-m", "stream_app", "trainer"),
+                faulty_trainer.command(fault) if fault else (sys.executable, "-m", "stream_app", "trainer"),
                 log=file,
                 environment={
                     **environment,
@@ -131,11 +135,18 @@ class TrainerHandle:
 
 
 class InteractionLog:
-    """Writes interactions as a worker does: users who view items along a ring."""
+    """Writes interactions as a worker does: users who view items along a ring.
 
-    def __init__(self, broker: str, n_items: int = 40) -> None:
+    Parameters
+    ----------
+    written_before
+        Seconds before now at which the records were written, as they say.
+    """
+
+    def __init__(self, broker: str, n_items: int = 40, written_before: float = 0.0) -> None:
         self._broker = broker
         self._n_items = n_items
+        self._written_before = written_before
         self._n_sessions = 0
         self._offset = 0
         self._ts = 1_700_000_000.0
@@ -159,13 +170,22 @@ class InteractionLog:
 
     def send_again(self, n: int) -> None:
         """Repeat interactions of the first users, as a worker may do after a crash."""
+        line = (Line("item 0"),)
         self._send(
             [
                 KafkaRecord(
                     INTERACTIONS.name,
                     b"",
                     _encoder.encode(
-                        Interaction(Source.CLICK, 0, at, self._ts, "user 0", Kind.VIEW, (Line("item 0"),))
+                        Interaction(
+                            Source.CLICK,
+                            _SOURCE_PARTITION,
+                            at,
+                            self._ts,
+                            "user 0",
+                            Kind.VIEW,
+                            line,
+                        )
                     ),
                     0,
                 )
@@ -176,9 +196,10 @@ class InteractionLog:
     def _record(self, user: str, kind: Kind, lines: tuple[Line, ...]) -> KafkaRecord:
         self._ts += 30.0
         source = Source.ERASURE if kind is Kind.ERASE else Source.CLICK
-        interaction = Interaction(source, 0, self._offset, self._ts, user, kind, lines)
+        interaction = Interaction(source, _SOURCE_PARTITION, self._offset, self._ts, user, kind, lines)
         self._offset += 1
-        return KafkaRecord(INTERACTIONS.name, user.encode(), _encoder.encode(interaction), 0)
+        written_at = int((time.time() - self._written_before) * 1000)
+        return KafkaRecord(INTERACTIONS.name, user.encode(), _encoder.encode(interaction), 0, written_at)
 
     def _send(self, records: list[KafkaRecord]) -> None:
         producer = producer_for(self._broker)
