@@ -98,6 +98,7 @@ class ModelSettings(SettingsGroup):
             "item_vectors",
             "content",
             "search",
+            "trending",
         ],
         description="Models to run, a JSON list; `river:reco.BiasedMF` is one of River, and installed packages may "
         "register further names (docs/extending.md).",
