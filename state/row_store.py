@@ -214,6 +214,16 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             raise store_error(error, partition) from error
         return value
 
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """The value of a key of a partition; None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        return self._get_from(partition, key)
+
     def _contains(self, key: bytes) -> bool:
         return self._get(key) is not None
 

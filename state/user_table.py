@@ -18,6 +18,7 @@ from faust.types import TP
 from yarl import URL
 
 from state.erased_rows import REMAINDER_PREFIX, is_remainder, remainder_key
+from state.positions import is_positions
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from state.row_store import RowStore
 from state.user_rows import StoreError, UnreadableRow
@@ -78,6 +79,18 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
         self._put(partition, key, value)
         self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
         self._sensor_on_set(self, key, value)
+
+    def read(self, key: bytes, partition: int) -> bytes | None:
+        """The stored value of a key of a partition; None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        store = self.data
+        value: bytes | None = store.read(partition, key) if isinstance(store, RowStore) else store.get(key)
+        return value
 
     def append_change(self, key: bytes, value: bytes | None, partition: int) -> None:
         """Append a change to the changelog that no event has caused; follow with `apply_change`."""
@@ -264,6 +277,8 @@ class FaustUserRows:
         """All rows of this worker's partitions that can be decoded, without the remainders of erased users."""
         n_remainders = 0
         for key, raw in self._table.items():
+            if is_positions(key):
+                continue
             if is_remainder(key):
                 n_remainders += 1
                 continue

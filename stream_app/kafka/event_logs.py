@@ -96,6 +96,24 @@ def with_topic_ids(known: EventLogs, topic_ids: Mapping[str, str]) -> EventLogs:
     return updated
 
 
+def later_of(known: EventLogs, others: EventLogs) -> EventLogs:
+    """Of each topic the later incarnation; of two with one base the other's.
+
+    Examples
+    --------
+    >>> known = {"events.click": EventLog("y"), "events.search": EventLog("s", 5)}
+    >>> later = later_of(known, {"events.click": EventLog("x"), "events.search": EventLog("r")})
+    >>> later["events.click"].topic_id, later["events.search"].topic_id
+    ('x', 's')
+    """
+    later = {
+        topic: other
+        for topic, other in others.items()
+        if topic not in known or other.base >= known[topic].base
+    }
+    return {**known, **later}
+
+
 def read_event_logs(broker: str) -> EventLogs:
     """The newest record on ``control``; empty if there is none.
 
@@ -112,18 +130,28 @@ def read_event_logs(broker: str) -> EventLogs:
 
 
 def resolve_event_logs(
-    broker: str, topic_ids: Mapping[str, str], producer: Callable[..., Any] = kafka.KafkaProducer
+    broker: str,
+    topic_ids: Mapping[str, str],
+    producer: Callable[..., Any] = kafka.KafkaProducer,
+    *,
+    remembered: EventLogs = MappingProxyType({}),
 ) -> EventLogs:
     """The current incarnations, after a record for topics that are new or were made anew.
+
+    Parameters
+    ----------
+    remembered
+        What is known from elsewhere, where ``control`` may have lost it.
 
     Raises
     ------
     UserError
         If no broker answers, or it refuses the record.
     """
-    known = read_event_logs(broker)
+    recorded = read_event_logs(broker)
+    known = later_of(recorded, remembered)
     current = with_topic_ids(known, topic_ids)
-    if current == known:
+    if current == recorded:
         return current
     for topic in sorted(set(known) & set(current)):
         if current[topic] != known[topic]:

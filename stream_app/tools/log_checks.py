@@ -1,26 +1,26 @@
 """Checks of `headrace doctor` on what is in the topics: topics made anew, removed records, the shop's partitioner."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from kafka import TopicPartition
 
+from state.positions import PartitionPositions
 from stream_app.errors import UserError
-from stream_app.kafka.broker_errors import broker_errors, groupless_consumer
-from stream_app.kafka.event_logs import read_event_logs, with_topic_ids
+from stream_app.kafka.event_logs import EventLog, EventLogs, later_of, read_event_logs, with_topic_ids
 from stream_app.kafka.partitioning import partition_of_key
 from stream_app.settings import Settings
 from stream_app.tools.check_result import CheckResult, CheckStatus
+from stream_app.tools.newest_records import newest_records
+from stream_app.tools.stored_positions import read_stored_positions
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
-from topics.catalog import SHOP_TOPICS, USER_EVENTS
+from topics.catalog import CONTROL, SHOP_TOPICS, USER_EVENTS, changelog
 from topics.consumer_groups import OffsetRange, committed_offsets, offset_ranges
 from topics.topic_checks import TopicState
 
 _SAMPLE_PER_PARTITION: Final = 50
 _SAMPLE_SECONDS: Final = 10.0
-_POLL_MS: Final = 300
 _EVENT_NAMES: Final = tuple(spec.name for spec in USER_EVENTS)
 
 
@@ -36,8 +36,13 @@ def check_logs(settings: Settings, states: Sequence[TopicState]) -> Iterator[Che
     try:
         ranges = offset_ranges([spec for spec in SHOP_TOPICS if spec.name in present], settings.broker)
         committed = committed_offsets(settings.app_id, settings.broker)
-        yield _check_topic_ids(settings, present)
-        yield check_removed_records(committed, ranges)
+        stored: Mapping[int, PartitionPositions] = {}
+        if changelog(settings.app_id).name in present:
+            stored = read_stored_positions(settings.app_id, settings.broker)
+        topic_ids = {name: present[name].topic_id for name in _EVENT_NAMES if name in present}
+        recorded = read_event_logs(settings.broker) if CONTROL.name in present else {}
+        yield check_topic_ids(later_of(recorded, stored_event_logs(stored)), topic_ids)
+        yield check_removed_records({**stored_offsets(stored, topic_ids), **committed}, ranges)
         yield check_partitioner(
             settings.broker, {tp: each for tp, each in ranges.items() if tp.topic in _EVENT_NAMES}
         )
@@ -50,11 +55,32 @@ def check_logs(settings: Settings, states: Sequence[TopicState]) -> Iterator[Che
         )
 
 
-def _check_topic_ids(settings: Settings, present: Mapping[str, TopicState]) -> CheckResult:
-    known = read_event_logs(settings.broker) if "control" in present else {}
-    current = with_topic_ids(
-        known, {name: present[name].topic_id for name in _EVENT_NAMES if name in present}
-    )
+def stored_event_logs(stored: Mapping[int, PartitionPositions]) -> EventLogs:
+    """The latest incarnation of each topic that rows have seen."""
+    event_logs: EventLogs = {}
+    for positions in stored.values():
+        event_logs = later_of(
+            {topic: EventLog(each.topic_id, each.base) for topic, each in positions.topics.items()},
+            event_logs,
+        )
+    return event_logs
+
+
+def stored_offsets(
+    stored: Mapping[int, PartitionPositions], topic_ids: Mapping[str, str]
+) -> dict[TopicPartition, int]:
+    """The next offsets to read that are stored with the rows, of the topics as they are now."""
+    return {
+        TopicPartition(topic, partition): each.next_offset
+        for partition, positions in stored.items()
+        for topic, each in positions.topics.items()
+        if topic_ids.get(topic) == each.topic_id
+    }
+
+
+def check_topic_ids(known: EventLogs, topic_ids: Mapping[str, str]) -> CheckResult:
+    """Compare the ids of the topics with those that workers have read."""
+    current = with_topic_ids(known, topic_ids)
     anew = sorted(name for name in known if current[name] != known[name])
     if anew:
         return CheckResult(
@@ -106,7 +132,7 @@ def check_partitioner(broker: str, ranges: Mapping[TopicPartition, OffsetRange])
     """Compare the partitions of the newest events with those of Kafka's default partitioner."""
     n_partitions = Counter(tp.topic for tp in ranges)
     checked, misplaced = Counter[str](), Counter[str]()
-    for record in _newest_records(broker, ranges):
+    for record in newest_records(broker, ranges, _SAMPLE_PER_PARTITION, _SAMPLE_SECONDS):
         if record.key:
             checked[record.topic] += 1
             misplaced[record.topic] += record.partition != partition_of_key(
@@ -125,26 +151,3 @@ def check_partitioner(broker: str, ranges: Mapping[TopicPartition, OffsetRange])
         "partitioner",
         f"the newest {checked.total()} events are in the partition of their key",
     )
-
-
-def _newest_records(broker: str, ranges: Mapping[TopicPartition, OffsetRange]) -> Iterator[Any]:
-    starts = {
-        tp: max(each.beginning, each.end - _SAMPLE_PER_PARTITION)
-        for tp, each in ranges.items()
-        if each.beginning < each.end
-    }
-    if not starts:
-        return
-    with broker_errors(broker):
-        consumer = groupless_consumer(broker)
-        try:
-            consumer.assign(list(starts))
-            for tp, start in starts.items():
-                consumer.seek(tp, start)
-            deadline, unread = time.monotonic() + _SAMPLE_SECONDS, set(starts)
-            while unread and time.monotonic() < deadline:
-                for records in consumer.poll(timeout_ms=_POLL_MS).values():
-                    yield from records
-                unread = {tp for tp in unread if (consumer.position(tp) or 0) < ranges[tp].end}
-        finally:
-            consumer.close()

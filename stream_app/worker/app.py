@@ -17,7 +17,7 @@ from state.snapshots.model_store import ModelStore
 from state.user_rows import DamagedStoreError
 from state.user_table import FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
-from stream_app.kafka.event_logs import EventLogs, TopicIncarnations, with_topic_ids
+from stream_app.kafka.event_logs import TopicIncarnations
 from stream_app.kafka.group_lease import GroupLease
 from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.kafka.partitioning import UserPartitions
@@ -37,16 +37,15 @@ from stream_app.worker.full_republication import FullRepublication, Pace
 from stream_app.worker.gauges import report_regularly
 from stream_app.worker.model_stores import make_model_store
 from stream_app.worker.ownership import WorkerOwnership, renew_regularly
+from stream_app.worker.position_log import PositionLog
 from stream_app.worker.republication import republish_recent_users
 from stream_app.worker.skipped_records import report_skipped
 from stream_app.worker.store_retry import StoreRetry
 from stream_app.worker.table_recovery import TableRecovery
-from topics import admin
-from topics.broker_client import BrokerUnavailableError, TopicAdminError
-from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS, changelog
+from stream_app.worker.topic_watch import TopicWatch
+from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
-_TOPIC_CHECK_INTERVAL: Final = 60.0
 
 
 class Worker:
@@ -58,8 +57,8 @@ class Worker:
         Open while events may be handled.
     is_fenced
         Whether Kafka refused a record of this worker, because another worker has taken over its partition.
-    is_outdated
-        Whether a topic of user events was made anew since the start: its offsets have another base.
+    topic_watch
+        Notices topics of user events that are made anew.
     """
 
     def __init__(
@@ -94,6 +93,7 @@ class Worker:
         self._table_recovery: Final = TableRecovery(
             table, self.fence, self.batch_producer, self.metrics, settings.broker
         )
+        self.positions: Final = PositionLog(table, self.batch_producer, incarnations.event_logs)
         self._partition_of: Final = UserPartitions(partitions)
         ports = Ports(
             self.rows,
@@ -103,6 +103,7 @@ class Worker:
             self.metrics,
             partition_of=self._partition_of,
             incarnations=incarnations,
+            forwarded=self.positions,
         )
         self.components: Final = build_components(settings, ports)
         self.catch_up_barrier: Final = asyncio.Event()
@@ -122,11 +123,11 @@ class Worker:
             self._producer,
             self._partition_of,
             DeadLetterWriter(self.batch_producer.append, self.metrics),
+            incarnations.event_logs,
         )
         self.is_fenced = False
-        self.is_outdated = False
-        self._incarnations: Final = incarnations
-        self.components.policies.on_event_logs = self._on_event_logs
+        self.topic_watch: Final = TopicWatch(settings.broker, incarnations.event_logs, self._crash)
+        self.components.policies.on_event_logs = self.topic_watch.compare
         self.store_retry: Final = StoreRetry(lambda: table.data, self.metrics, ready, self._crash)
         self._recovered: Final = asyncio.Event()
         self._sentinel = sentinel
@@ -144,7 +145,7 @@ class Worker:
     @property
     def must_restart(self) -> bool:
         """Whether the process must start again by itself."""
-        return self.is_fenced or self.is_outdated or self.store_retry.is_damaged
+        return self.is_fenced or self.topic_watch.is_outdated or self.store_retry.is_damaged
 
     def _crash(self, error: BaseException) -> None:
         self._background.add(asyncio.ensure_future(self.app.crash(error)))
@@ -188,7 +189,11 @@ class Worker:
     def _declare(self) -> None:
         app, components = self.app, self.components
         use_direct_transport(
-            app, self.batch_producer, self.settings.broker, partial(report_skipped, self.metrics)
+            app,
+            self.batch_producer,
+            self.settings.broker,
+            partial(report_skipped, self.metrics),
+            self.positions,
         )
         app.tables.recover = self._recover_table
         declare_users_agent(
@@ -218,14 +223,23 @@ class Worker:
             raise
 
     async def _recover_table(self, partitions: Collection[int]) -> None:
-        await self.store_retry.run(lambda: self._table_recovery.recover(partitions))
-        self._recovered.set()
+        await self.store_retry.run(lambda: self._recover_rows(partitions))
+        later = self.positions.later_event_logs()
+        await self.topic_watch.record(later)
+        if not later:
+            self._recovered.set()
+
+    async def _recover_rows(self, partitions: Collection[int]) -> None:
+        await self._table_recovery.recover(partitions)
+        self.positions.load(partitions)
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self.catch_up_barrier.clear()
         self._recovered.clear()
         self._owned = frozenset()
         self.fence.release()
+        self.positions.clear()
+        self._forwarder.clear()
         # The first call precedes the first request to join: the lease follows all heartbeats.
         self.lease.follow(self.app.consumer._thread._consumer._coordinator)  # noqa: SLF001  # no public way
         self.metrics.ready.set(0)
@@ -260,7 +274,7 @@ class Worker:
         )
         self._spawn(self._snapshot_regularly(), "snapshots")
         self._spawn(renew_regularly(self.fence, self.batch_producer), "renewal of the fence")
-        self._spawn(self._check_topics_regularly(), "topic ids")
+        self._spawn(self.topic_watch.run(), "topic ids")
         if self._sentinel is not None:
             self._spawn(self._full_republication(self._sentinel).run(), "full republication")
         while True:
@@ -320,27 +334,6 @@ class Worker:
         if n_rows is not None:
             self.rows.set_count(n_rows)
             self.erasures.request_removal()
-
-    def _on_event_logs(self, event_logs: EventLogs) -> None:
-        known = self._incarnations.event_logs
-        anew = sorted(
-            topic for topic, each in event_logs.items() if topic in known and each.base > known[topic].base
-        )
-        if anew and not self.is_outdated:
-            self.is_outdated = True
-            _LOG.error("topics %s were deleted and created anew; restarting", ", ".join(anew))
-            self._crash(RuntimeError("topics were created anew"))
-
-    async def _check_topics_regularly(self) -> None:
-        """Notice topics of user events that are deleted and created anew while the worker runs."""
-        while True:
-            await asyncio.sleep(_TOPIC_CHECK_INTERVAL)
-            try:
-                topic_ids = await asyncio.to_thread(admin.topic_ids, USER_EVENTS, self.settings.broker)
-            except (BrokerUnavailableError, TopicAdminError) as error:
-                _LOG.info("the ids of the topics could not be read: %s", error)
-                continue
-            self._on_event_logs(with_topic_ids(self._incarnations.event_logs, topic_ids))
 
     async def _snapshot_regularly(self) -> None:
         while True:

@@ -36,7 +36,7 @@ from stream_app.publishing.telemetry import FlushTelemetry
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import CatalogEventHandler
-from stream_app.worker.agents.users import UserEventHandler
+from stream_app.worker.agents.users import ForwardedEvents, UserEventHandler
 from stream_app.worker.checkpoint_follower import CheckpointFollower
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.decay_controller import DecayController
@@ -64,6 +64,8 @@ class Ports(NamedTuple):
         Ids of the topics, and what is added to offsets.
     checkpoint_store
         Where a trainer writes; None for the store of the settings.
+    forwarded
+        Finds events that were forwarded again; None finds none.
     """
 
     rows: UserRowStore
@@ -76,6 +78,7 @@ class Ports(NamedTuple):
     incarnations: TopicIncarnations = TopicIncarnations()
     timer: Callable[[], float] = time.monotonic
     checkpoint_store: CheckpointStore | None = None
+    forwarded: ForwardedEvents | None = None
 
 
 class Components(NamedTuple):
@@ -170,6 +173,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
             settings.limits,
             ports.partition_of,
             bases(ports.incarnations.event_logs),
+            ports.forwarded,
         ),
         catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
         checkpoints=_build_checkpoints(settings, ports, replica),

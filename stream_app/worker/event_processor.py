@@ -77,7 +77,15 @@ class EventProcessor:
         }
         self._failures: Final = {step: metrics.step_failures.labels(str(step)) for step in Step}
 
-    def process(self, event: UserEvent, event_type: EventType, record_id: RecordId, ts: float) -> None:
+    def process(
+        self,
+        event: UserEvent,
+        event_type: EventType,
+        record_id: RecordId,
+        ts: float,
+        *,
+        is_repeated: bool = False,
+    ) -> None:
         """Process an event.
 
         The order of the steps is a contract: each step relies on the ones before it. The records that the steps
@@ -92,10 +100,16 @@ class EventProcessor:
         ----------
         ts
             The broker's timestamp of the event, seconds since the epoch.
+        is_repeated
+            Whether an earlier record has the event: it was forwarded again after a crash. It is dropped, unless the
+            row has this very record, whose interaction may be missing in the log.
         """
         now = self._clock() if event_type.effect is Effect.ERASURE else 0.0
         previous_row = self._rows.get(event.user_id)
         row, outcome, interaction = fold(previous_row, event, record_id, self._session_gap, now)
+        if is_repeated and outcome is not FoldOutcome.REPLAYED:
+            self._counters[event_type.topic, FoldOutcome.REPLAYED].inc()
+            return
         if outcome is FoldOutcome.DUPLICATE:
             self._duplicates[event_type.topic].inc()
         if outcome is FoldOutcome.DUPLICATE or outcome is FoldOutcome.ERASED:

@@ -9,14 +9,16 @@
    the events are read again.
 3. Each acknowledged changelog batch advances the persisted offset of the table's store (`state.user_table`), so that
    a restart restores the rows from the right offset.
-4. Faust commits the offsets. A crash before this step replays the events; watermarks drop records that are
+4. The next offsets are stored with the rows, too (`stream_app.worker.position_log`): Kafka forgets those that it
+   has committed for a group that is empty for a week.
+5. Faust commits the offsets. A crash before this step replays the events; watermarks drop records that are
    already stored.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
 
 import faust
 from faust.transport.drivers import aiokafka as faust_kafka
@@ -35,6 +37,19 @@ _FETCH_SECONDS: Final = 0.1
 
 SkippedCallback = Callable[[str, int, int, int], None]
 """Called with topic, partition, the next offset to read, and that of the first record that is left."""
+
+
+class Positions(Protocol):
+    """The offsets that are stored with the rows; `stream_app.worker.position_log.PositionLog`."""
+
+    def next_offset(self, topic: str, partition: int) -> int | None:
+        """The next offset to read; None if it is not known."""
+
+    async def begin(self, offsets: Mapping[Any, int]) -> None:
+        """Store where partitions are read from, if it is not known."""
+
+    async def store(self, offsets: Mapping[Any, int]) -> dict[Any, int]:
+        """Store offsets before they are committed; return those that may be committed."""
 
 
 class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
@@ -116,6 +131,9 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     cannot block a rebalance. This is not needed: a rebalance cancels the fetcher, and the delivery with it.
     """
 
+    positions: Positions | None = None
+    """The offsets that are stored with the rows; set by the worker."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle = asyncio.Event()
@@ -153,7 +171,9 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         wait for them for ever.
         """
         has_ended = self._thread._shutdown  # noqa: SLF001  # Faust has no public way to it
-        if has_ended.is_set():
+        if self.positions is not None:
+            offsets = await self.positions.store(offsets)
+        if has_ended.is_set() or not offsets:
             return False
         commit = asyncio.ensure_future(super()._commit(offsets))
         ended = asyncio.ensure_future(has_ended.wait())
@@ -208,32 +228,56 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
 
         The offset is committed: another start does not count the same records again.
         """
-        committed = {tp: offset for tp in self.assignment() if (offset := self._committed_offset.get(tp))}
-        if not committed:
+        assigned = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        if not assigned:
             return
-        beginnings, ends = await self.earliest_offsets(*committed), await self.highwaters(*committed)
-        if any(offset > ends[tp] for tp, offset in committed.items()):
+        known = {tp: offset for tp in assigned if (offset := self._known_offset(tp)) is not None}
+        beginnings, ends = await self.earliest_offsets(*assigned), await self.highwaters(*assigned)
+        if any(offset > ends[tp] for tp, offset in known.items()):
             # An earlier version may have committed records of a transaction that is still open.
-            ends = await log_ends(self.broker, list(committed))
+            ends = await log_ends(self.broker, list(known))
         passed = {}
-        for tp, offset in committed.items():
-            if offset > ends[tp]:
-                _LOG.warning(
-                    "the committed offset %d of %s[%s] is beyond the end %d of the topic; reading it from its start",
-                    offset,
-                    tp.topic,
-                    tp.partition,
-                    ends[tp],
-                )
-            elif offset < beginnings[tp]:
-                self._report(tp, offset, beginnings[tp])
-            else:
-                continue
-            passed[tp] = beginnings[tp]
-            await self.seek(tp, beginnings[tp])
-            self._committed_offset[tp] = beginnings[tp] or None
+        for tp, offset in known.items():
+            start = self._start(tp, offset, beginnings[tp], ends[tp])
+            if start is not None:
+                passed[tp] = start
+                await self.seek(tp, start)
+                self._committed_offset[tp] = start or None
+        if self.positions is not None:
+            await self.positions.begin({tp: passed.get(tp, known.get(tp, beginnings[tp])) for tp in assigned})
         if passed:
             await self._commit(passed)
+
+    def _known_offset(self, tp: Any) -> int | None:
+        """The committed offset; without one, that which is stored with the rows."""
+        committed: int | None = self._committed_offset.get(tp)
+        if committed or self.positions is None:
+            return committed
+        return self.positions.next_offset(tp.topic, tp.partition)
+
+    def _start(self, tp: Any, offset: int, beginning: int, end: int) -> int | None:
+        """Where to read a partition from; None for the committed offset, or without one for the first record."""
+        if offset > end:
+            _LOG.warning(
+                "the committed offset %d of %s[%s] is beyond the end %d of the topic; reading it from its start",
+                offset,
+                tp.topic,
+                tp.partition,
+                end,
+            )
+            return beginning
+        if offset < beginning:
+            self._report(tp, offset, beginning)
+            return beginning
+        if self._committed_offset.get(tp) or offset == beginning:
+            return None
+        _LOG.warning(
+            "Kafka has no committed offset of %s[%s]; reading it from offset %d, up to which the rows have it",
+            tp.topic,
+            tp.partition,
+            offset,
+        )
+        return offset
 
 
 class RawSchema(faust.Schema):  # type: ignore[misc]
@@ -250,7 +294,11 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
 
 
 def use_direct_transport(
-    app: Any, batch_producer: BatchProducer, broker: str, on_skipped: SkippedCallback
+    app: Any,
+    batch_producer: BatchProducer,
+    broker: str,
+    on_skipped: SkippedCallback,
+    positions: Positions | None = None,
 ) -> None:
     """Configure a Faust application to use the producer and the consumer of this module.
 
@@ -260,6 +308,8 @@ def use_direct_transport(
         Bootstrap servers.
     on_skipped
         Called for records that were removed before they were read.
+    positions
+        The offsets that are stored with the rows.
     """
 
     def producer(*args: Any, **kwargs: Any) -> BatchFlushingProducer:
@@ -269,7 +319,7 @@ def use_direct_transport(
 
     def consumer(*args: Any, **kwargs: Any) -> DirectConsumer:
         instance = DirectConsumer(*args, **kwargs)
-        instance.on_skipped, instance.broker = on_skipped, broker
+        instance.on_skipped, instance.broker, instance.positions = on_skipped, broker, positions
         return instance
 
     pause_after_failed_updates()

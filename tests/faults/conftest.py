@@ -18,6 +18,7 @@ LONGEST: Final = (
     "test_joining_and_leaving.py",
     "test_broker_faults.py",
     "test_killed_worker.py",
+    "test_topics_of_shops.py",
 )
 """Files of several minutes; processes side by side take files in this order."""
 

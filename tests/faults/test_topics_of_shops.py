@@ -1,55 +1,18 @@
 """Promise: no event is lost in silence because of its partition, a topic made anew, or records that Kafka removed."""
 
-import time
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import kafka
 import pytest
-from kafka.structs import OffsetAndMetadata
 
-from stream_app.kafka.event_records import event_record
-from stream_app.kafka.partitioning import partition_of_key
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import SETTINGS
-from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord, to_record
-from tests.support.worker_handle import WorkerHandle
+from tests.support.integration_environment import PARTITIONS, clean_environment
+from tests.support.kafka_records import to_record
+from tests.support.shop_topics import USERS, alter_committed, clicks, counts, misplaced, skipped, wait_for
 from topics import admin
 from topics.catalog import CLICKS, USER_EVENTS, catalog
-from topics.events import Click
-
-USERS: Final = [f"user {number}" for number in range(20)]
-
-
-def clicks(name: str, rounds: int = 3) -> list[Click]:
-    now = int(time.time() * 1000)
-    return [
-        Click(event_id=f"{name} {number}", user_id=user, ts=now, item_id=f"item {number}")
-        for number in range(rounds)
-        for user in USERS
-    ]
-
-
-def misplaced(click: Click) -> KafkaRecord:
-    """The event as another partitioner places it: the key of the user, the next partition."""
-    sent = event_record(click)
-    assert sent.key is not None
-    return KafkaRecord(
-        sent.topic, sent.key, sent.value, (partition_of_key(sent.key, PARTITIONS) + 1) % PARTITIONS
-    )
-
-
-def counts(environment: IntegrationEnvironment) -> dict[str, int]:
-    return {user: row.counts.clicks for user, row in environment.rows().items()}
-
-
-def wait_for(worker: WorkerHandle, accepted: int) -> None:
-    worker.wait_until(
-        lambda: worker.events("accepted") >= accepted, f"{accepted} accepted events", seconds=240
-    )
-    assert worker.events("accepted") == accepted
 
 
 @pytest.mark.faults
@@ -114,10 +77,6 @@ def test_events_of_topics_made_anew_are_counted(
         assert another.metric("headrace_interactions_folded_total") == 9 * len(USERS)
 
 
-def skipped(worker: WorkerHandle) -> float:
-    return worker.metric("headrace_events_skipped_total", topic=CLICKS.name)
-
-
 @pytest.mark.faults
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
 def test_records_that_retention_removed_are_counted(
@@ -175,10 +134,7 @@ def test_a_committed_offset_beyond_the_end_of_a_topic_loses_no_later_event(
         wait_for(worker, len(USERS))
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
         assert worker.terminate() == 0
-        tps = [kafka.TopicPartition(CLICKS.name, number) for number in range(PARTITIONS)]
-        with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
-            offsets = {tp: OffsetAndMetadata(1_000_000, "", -1) for tp in tps}
-            client.alter_group_offsets(environment.settings.app_id, offsets)
+        alter_committed(environment, 1_000_000)
         environment.send(map(to_record, clicks("after", rounds=1)))
         status, report = environment.run_command("doctor")
         assert "beyond the end of events.click" in report, (status, report)

@@ -68,6 +68,7 @@ class AcknowledgingProducer:
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
         self.sent_at: list[float] = []
         self.forwarded: list[tuple[str, int, bytes, bytes]] = []
+        self.forwarded_headers: list[list[tuple[str, bytes]]] = []
 
     def create_batch(self) -> FakeBatch:
         return FakeBatch()
@@ -79,7 +80,10 @@ class AcknowledgingProducer:
         self.sent_at += batch.times
         return done
 
-    async def send(self, topic: str, value: bytes, *, key: bytes, partition: int) -> "asyncio.Future[Any]":
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes, partition: int, headers: list[tuple[str, bytes]]
+    ) -> "asyncio.Future[Any]":
+        self.forwarded_headers.append(headers)
         self.forwarded.append((topic, partition, key, value))
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done.set_result(None)

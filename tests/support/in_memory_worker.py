@@ -20,6 +20,7 @@ from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.publishing.publisher import Document, OwnedKey, PublisherUnavailableError
 from stream_app.settings import Settings
+from stream_app.worker.agents.users import ForwardedEvents
 from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.warm_up import warm_up
 from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
@@ -159,7 +160,7 @@ class BlockingPublisher(MemoryPublisher):
 class InMemoryWorker:
     """The components of a worker, wired by the factory of the real worker, with ports in memory."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, forwarded: ForwardedEvents | None = None, **settings: Any) -> None:
         in_memory: dict[str, Any] = {
             "models": ["popularity", "item_to_item"],
             "fusion": "rrf",
@@ -187,6 +188,7 @@ class InMemoryWorker:
                 self.metrics,
                 self.clock,
                 timer=self.clock,
+                forwarded=forwarded,
             ),
         )
         self.models = self.components.models
@@ -204,7 +206,13 @@ class InMemoryWorker:
         """A Kafka record as Faust delivers it, by default with the next offset of its topic."""
         offset = self._offsets[topic]
         self._offsets[topic] += 1
-        fields = {"offset": offset, "partition": 0, "timestamp": self.clock.now, **record_fields}
+        fields = {
+            "offset": offset,
+            "partition": 0,
+            "timestamp": self.clock.now,
+            "headers": (),
+            **record_fields,
+        }
         return SimpleNamespace(topic=topic, key=key, value=value, **fields)
 
     def message(self, event: Event, **record_fields: Any) -> Any:

@@ -22,6 +22,7 @@ from kafka import TopicPartition
 from redis import Redis
 
 from state.erased_rows import is_remainder
+from state.positions import is_positions
 from state.row import UserRow, decode_row
 from stream_app.client.redis_contract import decode_list, is_erased, user_key
 from stream_app.kafka.partition_fence import is_marker
@@ -239,7 +240,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         for record in self.read(changelog(self.settings.app_id).name):
             assert record.key is not None
             newest.pop(record.key, None)
-            if record.value is not None:
+            if record.value is not None and not is_positions(record.key):
                 newest[record.key] = decode_row(record.value)
         return newest
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from state.dedup import RecordId
 from state.user_rows import StoreError
 from stream_app.kafka.batch_producer import DeliveryError
+from stream_app.kafka.event_origin import EventOrigin, read_origin
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.pending_queue import PendingQueue
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
@@ -44,6 +45,16 @@ class RecordForwarder(Protocol):
         """Send a Kafka message (Faust's); no offset is committed before Kafka has acknowledged it."""
 
 
+class ForwardedEvents(Protocol):
+    """What was forwarded to this worker's partitions; `stream_app.worker.position_log.PositionLog`."""
+
+    def is_repeated(self, topic: str, partition: int, origin: EventOrigin) -> bool:
+        """Whether a forwarded event was forwarded, and processed, before."""
+
+    def on_processed(self, topic: str, partition: int, origin: EventOrigin) -> None:
+        """Remember a forwarded event, after its row was written."""
+
+
 class StoreWaiter(Protocol):
     """Waits while the local store fails; `stream_app.worker.store_retry.StoreRetry`."""
 
@@ -63,6 +74,8 @@ class UserEventHandler:
         The partition that a user's events belong to; None to accept events in every partition.
     offset_bases
         What is added to the offsets of each topic, so that they grow over all incarnations of it.
+    forwarded
+        Finds events that a worker forwarded again after a crash; None finds none.
     """
 
     def __init__(
@@ -73,12 +86,14 @@ class UserEventHandler:
         limits: Limits,
         partition_of: Callable[[str], int] | None = None,
         offset_bases: Mapping[str, int] = MappingProxyType({}),
+        forwarded: ForwardedEvents | None = None,
     ) -> None:
         self._processor = processor
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._limits = limits
         self._partition_of = partition_of
+        self._forwarded = forwarded
         self._bases: Final = {
             event_type.topic: offset_bases.get(event_type.topic, 0) for event_type in EVENT_TYPES
         }
@@ -114,7 +129,16 @@ class UserEventHandler:
             record_id = RecordId(
                 event_type.source, message.partition, message.offset + self._bases[message.topic]
             )
-            self._processor.process(event, event_type, record_id, message.timestamp)
+            origin = read_origin(message.headers) if message.headers else None
+            if origin is None or self._forwarded is None:
+                self._processor.process(event, event_type, record_id, message.timestamp)
+            else:
+                at = (message.topic, message.partition, origin)
+                is_repeated = self._forwarded.is_repeated(*at)
+                self._processor.process(
+                    event, event_type, record_id, message.timestamp, is_repeated=is_repeated
+                )
+                self._forwarded.on_processed(*at)
         except RejectedError as error:
             self._dead_letters.write(message, error)
         except (DeliveryError, StoreError):

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
+from stream_app.kafka.event_logs import EventLog
+from stream_app.kafka.event_origin import EventOrigin, read_origin
 from stream_app.worker.event_forwarder import EventForwarder
 from topics.catalog import CLICKS
 from topics.codec import RejectedError
@@ -16,11 +18,11 @@ class Batch:
     """A batch that a test reads."""
 
     def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes]] = []
+        self.records: list[tuple[bytes, bytes, list[tuple[str, bytes]]]] = []
 
-    def append(self, *, timestamp: None, key: bytes, value: bytes) -> None:
+    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         del timestamp
-        self.records.append((key, value))
+        self.records.append((key, value, headers))
 
     def close(self) -> None: ...
 
@@ -31,24 +33,28 @@ class Producer:
     def __init__(self, max_bytes: int = 1_000) -> None:
         self.max_bytes = max_bytes
         self.failure: Exception | None = None
-        self.pending: list[tuple[bytes, bytes, asyncio.Future[Any]]] = []
+        self.pending: list[tuple[bytes, bytes, EventOrigin | None, asyncio.Future[Any]]] = []
         self.accepted: list[tuple[str, int, bytes, bytes]] = []
+        self.origins: list[EventOrigin | None] = []
 
-    async def send(self, topic: str, value: bytes, *, key: bytes, partition: int) -> "asyncio.Future[Any]":
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes, partition: int, headers: list[tuple[str, bytes]]
+    ) -> "asyncio.Future[Any]":
         assert (topic, partition) == (CLICKS.name, 2)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.pending.append((key, value, done))
+        self.pending.append((key, value, read_origin(headers), done))
         return done
 
     def answer(self) -> None:
         """Accept or refuse the batch."""
-        size = sum(len(value) for _, value, _ in self.pending)
+        size = sum(len(value) for _, value, _, _ in self.pending)
         failure = self.failure or (MessageSizeTooLargeError() if size > self.max_bytes else None)
-        for key, value, done in self.pending:
+        for key, value, origin, done in self.pending:
             if failure is not None:
                 done.set_exception(failure)
             else:
                 self.accepted.append((CLICKS.name, 2, key, value))
+                self.origins.append(origin)
                 done.set_result(None)
         self.pending.clear()
 
@@ -56,8 +62,8 @@ class Producer:
         return Batch()
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
-        [(key, value)] = batch.records
-        done = await self.send(topic, value, key=key, partition=partition)
+        [(key, value, headers)] = batch.records
+        done = await self.send(topic, value, key=key, partition=partition, headers=headers)
         self.answer()
         return done
 
@@ -72,10 +78,14 @@ class Letters:
         self.written.append((message.value, error.detail))
 
 
+def message(value: bytes, offset: int) -> SimpleNamespace:
+    return SimpleNamespace(topic=CLICKS.name, value=value, partition=1, offset=offset)
+
+
 async def forward(producer: Producer, letters: Letters, *values: bytes) -> None:
-    forwarder = EventForwarder(lambda: producer, lambda _: 2, letters)
+    forwarder = EventForwarder(lambda: producer, lambda _: 2, letters, {CLICKS.name: EventLog("x")})
     sent = [
-        await forwarder.forward(SimpleNamespace(topic=CLICKS.name, value=value), "ann") for value in values
+        await forwarder.forward(message(value, 7 + 2 * number), "ann") for number, value in enumerate(values)
     ]
     producer.answer()
     await asyncio.gather(*sent)
@@ -96,6 +106,9 @@ async def test_events_that_are_too_large_together_are_sent_one_by_one() -> None:
     await forward(producer, letters, *values)
     assert sorted(producer.accepted) == [(CLICKS.name, 2, b"ann", value) for value in values]
     assert letters.written == []
+    # Each names the one before it, in whatever order they arrive.
+    assert {(each.offset, each.previous) for each in producer.origins if each} == {(7, -1), (9, 7), (11, 9)}
+    assert {(each.topic_id, each.partition) for each in producer.origins if each} == {("x", 1)}
 
 
 async def test_another_failure_is_raised_before_a_commit() -> None:

@@ -10,6 +10,7 @@ import pytest
 from state.row import EMPTY_ROW
 from stream_app.client.redis_contract import user_key
 from stream_app.kafka.batch_producer import DeliveryError
+from stream_app.kafka.event_origin import EventOrigin, origin_header
 from stream_app.metrics import Metrics
 from stream_app.worker import event_processor as event_processor_module
 from stream_app.worker.dead_letter_writer import MAX_VALUE_BYTES, DeadLetterWriter
@@ -126,6 +127,56 @@ def test_a_replayed_event_is_sent_again_identically_and_learned_once(
     assert worker.models.version == 2
     assert worker.count("interactions_dropped_total") == 1
     assert worker.event_outcomes(CLICKS) == {"accepted": 2, "replayed": 1}
+
+
+class Forwarded:
+    """The forwarded events that were processed."""
+
+    def __init__(self) -> None:
+        self.processed: list[EventOrigin] = []
+
+    def is_repeated(self, topic: str, partition: int, origin: EventOrigin) -> bool:
+        assert (topic, partition) == (CLICKS.name, 0)
+        return origin in self.processed
+
+    def on_processed(self, topic: str, partition: int, origin: EventOrigin) -> None:
+        assert (topic, partition) == (CLICKS.name, 0)
+        self.processed.append(origin)
+
+
+def test_an_event_that_is_forwarded_again_counts_once(tmp_path: Path) -> None:
+    forwarded = Forwarded()
+    worker = InMemoryWorker(tmp_path, forwarded)
+    headers = [origin_header(EventOrigin("x", 3, 17))]
+    event = worker.click("ann", "shoe")
+    first = worker.message(event, headers=headers)
+    worker.events.handle(first)
+    # More events than the row remembers by their ids.
+    worker.accept(*(worker.click("ann", "sock") for _ in range(100)))
+    before = worker.rows.stored["ann"]
+    assert worker.events.handle(worker.message(event, headers=headers)) is None
+    assert worker.rows.stored["ann"] == before
+    assert worker.event_outcomes(CLICKS) == {"accepted": 101, "replayed": 1}
+    assert len(worker.producer.of(INTERACTIONS)) == 101
+    # The first record is read again after a crash: its interaction may be missing.
+    assert worker.events.handle(first) is None
+    assert len(worker.producer.of(INTERACTIONS)) == 102
+    assert worker.rows.get("ann").counts.clicks == 101
+
+
+def test_an_event_that_cannot_be_processed_does_not_count_as_forwarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forwarded = Forwarded()
+    worker = InMemoryWorker(tmp_path, forwarded)
+    headers = [origin_header(EventOrigin("x", 3, 17))]
+    message = worker.message(worker.click("ann", "shoe"), headers=headers)
+    with monkeypatch.context() as patched:
+        patched.setattr(event_processor_module, "fold", lambda *_: 1 / 0)
+        worker.events.handle(message)
+    assert forwarded.processed == []
+    worker.events.handle(message)
+    assert worker.rows.get("ann").counts.clicks == 1
 
 
 def test_a_list_lost_in_a_crash_is_published_when_its_event_is_replayed(worker: InMemoryWorker) -> None:
