@@ -192,8 +192,7 @@ def with_watermark(watermarks: tuple[int, ...], source: Source, offset: int) -> 
     >>> with_watermark((7, 3), Source.IMPRESSION, 5)
     (7, 3, -1, 5)
     """
-    if source >= len(watermarks):
-        watermarks += (-1,) * (source + 1 - len(watermarks))
+    watermarks += (-1,) * (source - len(watermarks))
     return (*watermarks[:source], offset, *watermarks[source + 1 :])
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import re
+import time
 import warnings
 from pathlib import Path
 from typing import IO, Final
@@ -186,9 +187,12 @@ def lock_data_dir(folder: Path) -> IO[bytes]:
     UserError
         If the folder is not writable, or another worker holds the lock.
     """
+    path = folder / "lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("ab")
+        if path.is_dir():
+            path.rename(folder / f"lock.damaged-{time.time_ns()}")
+        lock = path.open("ab")
     except OSError as error:
         raise UserError(
             f"The data folder {folder} cannot be written to ({error.strerror}). Set HEADRACE_DATA_DIR."

@@ -10,7 +10,8 @@ range that was read is checked against the log (`stream_app.kafka.range_reader`)
    Kafka removes the tombstone of a row some time after it was compacted. A store that is so far behind would keep the
    row, of an erased user perhaps: if records are missing in what it had to read, all of its rows are read again.
 3. Prove it: the reader and the side that writes to the store each keep number, range and a running digest of the
-   offsets of each partition. They and the persisted offset must agree; a partition that differs is read again.
+   offsets of each partition. They and the persisted offset must agree; a partition that differs is read again, at
+   last all of it into an empty store.
 4. Faust seeks the stream to the committed offsets, and resumes it.
 
 While no broker answers, each step is repeated. A revocation ends the recovery; the next assignment begins another.
@@ -92,6 +93,13 @@ class _Missing(NamedTuple):
     whole: LogRange
 
 
+class _Read(NamedTuple):
+    """What was read of a range, and whether the local store has it."""
+
+    n_records: int
+    is_proven: bool
+
+
 class TableRecovery:
     """Recovers the rows of assigned partitions.
 
@@ -158,33 +166,48 @@ class TableRecovery:
 
     async def _restore(self, ends: Mapping[TopicPartition, int], generation: int) -> None:
         missing = await retry_while_unavailable(partial(self._find_missing, ends), "table recovery")
-        counts = await self._read_until_proven([each.range for each in missing], generation)
-        compacted = [each.whole for each in missing if counts[each.range.tp] < each.n_offsets]
-        for each in compacted:
-            _LOG.info(
-                "reading all rows of partition %d of the users table again: its changelog was compacted after what "
-                "the local files have",
-                each.tp.partition,
+        reads = await self._read_until_proven([each.range for each in missing], generation)
+        to_replace = []
+        for each in missing:
+            partition, read = each.range.tp.partition, reads[each.range.tp]
+            if not read.is_proven:
+                _LOG.error(
+                    "deleting the local rows of partition %d, and reading all of them again: they do not agree with "
+                    "the changelog after %d reads",
+                    partition,
+                    _MAX_READS,
+                )
+            elif read.n_records < each.n_offsets:
+                _LOG.info(
+                    "reading all rows of partition %d of the users table again: its changelog was compacted after "
+                    "what the local files have",
+                    partition,
+                )
+            else:
+                continue
+            await asyncio.to_thread(self._table.clear_partition, partition)
+            to_replace.append(each.whole)
+        reads = await self._read_until_proven(to_replace, generation)
+        unproven = [tp.partition for tp, read in reads.items() if not read.is_proven]
+        if unproven:
+            raise RecoveryError(
+                f"the rows of the partitions {unproven} do not agree with the changelog, though all of them were "
+                "read again; the log has each difference. Check the disk of HEADRACE_DATA_DIR"
             )
-            await asyncio.to_thread(self._table.clear_partition, each.tp.partition)
-        if compacted:
-            await self._read_until_proven(compacted, generation)
 
     async def _read_until_proven(
         self, ranges: Sequence[LogRange], generation: int
-    ) -> dict[TopicPartition, int]:
-        """Write ranges to the local store until they agree; return the number of records of each."""
-        counts: dict[TopicPartition, int] = {}
+    ) -> dict[TopicPartition, _Read]:
+        """Write ranges to the local store until they agree with it, at most ``_MAX_READS`` times."""
+        reads: dict[TopicPartition, _Read] = {}
         for _ in range(_MAX_READS):
-            read = partial(self._read, ranges, counts, generation)
-            ranges = await retry_while_unavailable(read, "table recovery")
             if not ranges:
-                return counts
+                break
+            read = partial(self._read, ranges, generation)
+            reads |= await retry_while_unavailable(read, "table recovery")
+            ranges = [each for each in ranges if not reads[each.tp].is_proven]
             self._metrics.recovery_mismatches.inc(len(ranges))
-        raise RecoveryError(
-            f"the rows of the partitions {[each.tp.partition for each in ranges]} do not agree with the changelog "
-            f"after {_MAX_READS} reads; the log has each difference. Remove the folder of the table, and start again"
-        )
+        return reads
 
     async def _find_missing(self, ends: Mapping[TopicPartition, int]) -> list[_Missing]:
         """What the local store does not have of the changelog."""
@@ -211,10 +234,8 @@ class TableRecovery:
                 missing.append(_Missing(LogRange(tp, start, end), end - persisted - 1, whole))
         return missing
 
-    async def _read(
-        self, ranges: Sequence[LogRange], counts: dict[TopicPartition, int], generation: int
-    ) -> list[LogRange]:
-        """Write ranges to the local store and count their records; return those that were not written completely."""
+    async def _read(self, ranges: Sequence[LogRange], generation: int) -> dict[TopicPartition, _Read]:
+        """Write ranges to the local store."""
         written = {each.tp: OffsetDigest() for each in ranges}
         consumer = self._new_consumer(self._broker)
         try:
@@ -227,11 +248,11 @@ class TableRecovery:
             await consumer.stop()
         self._metrics.recovered_records.inc(reader.n_read)
         self._metrics.recovery_gaps.inc(reader.gaps)
-        counts.update({each.tp: reader.digest(each.tp).count for each in ranges})
         _LOG.info("recovered %d partitions of the users table from %d records", len(ranges), reader.n_read)
-        return [
-            each for each in ranges if not self._is_proven(each.tp, reader.digest(each.tp), written[each.tp])
-        ]
+        return {
+            tp: _Read(reader.digest(tp).count, self._is_proven(tp, reader.digest(tp), written[tp]))
+            for tp in written
+        }
 
     def _write(self, records: Sequence[Any], written: OffsetDigest) -> None:
         events = [_to_event(each) for each in records]

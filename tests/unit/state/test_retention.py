@@ -296,3 +296,15 @@ def test_a_user_whose_list_was_published_again_counts_as_recent() -> None:
     list_store.add("ann", 0, make_list("l0", 160.0))
     list_store.add("bob", 0, make_list("l1", 161.0))
     assert (names(list_store), names(list_store, "bob")) == (["l0"], ["l1"])
+
+
+def test_lists_with_reactions_are_evicted_only_when_they_are_more_than_half() -> None:
+    n_lists = MAX_RETAINED_FACTOR * MIN_RETAINED + 2
+    lists = [make_list(f"l{at}", 100.0 + 10 * at) for at in range(n_lists)]
+    for each in lists[: n_lists // 2]:
+        each.apply_outcome(RewardKind.CLICK, 0, (0,), each.at)
+    # The reactions to all of them may be in the backlog.
+    retention = Retention(MIN_RETAINED)
+    assert retention.select_eviction(lists, watermark=0.0) == n_lists // 2
+    lists[n_lists // 2].apply_outcome(RewardKind.CLICK, 0, (0,), 110.0)
+    assert retention.select_eviction(lists, watermark=0.0) == 0

@@ -27,7 +27,7 @@ def test_the_newest_list_of_a_user_may_be_a_search_list() -> None:
     lists = UserLists(0, [listed(10.0), listed(20.0)], [listed(30.0)])
     assert (lists.count, lists.newest, lists.last_published) == (3, 30.0, 30.0)
     assert UserLists(0, [listed(40.0)], [listed(30.0)]).newest == 40.0
-    assert UserLists(0, [], [listed(30.0)]).newest == 30.0
+    assert UserLists(0, [], [listed(20.0), listed(30.0)]).newest == 30.0
 
 
 def test_a_list_that_was_published_again_is_as_new_as_its_last_publication() -> None:

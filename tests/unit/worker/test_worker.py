@@ -35,6 +35,15 @@ def test_a_data_folder_is_created_and_locked_by_one_worker(tmp_path: Path) -> No
     lock_data_dir(folder).close()
 
 
+def test_a_folder_in_place_of_the_lock_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    (tmp_path / "lock" / "file").touch()
+    with lock_data_dir(tmp_path):
+        assert (tmp_path / "lock").is_file()
+    [kept] = tmp_path.glob("lock.damaged-*")
+    assert (kept / "file").exists()
+
+
 def test_a_second_worker_on_a_folder_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "verified_partition_count", lambda _: 4)
     monkeypatch.setattr(worker, "check_redis", lambda _: None)
