@@ -109,7 +109,7 @@ class LearnedFusion(ChoiceFusion):
         output_learning_rate: float = 0.015,
         decay: float = 0.0,
         batch_size: int = 4,
-        new_item_bonus: float = 0.6,
+        new_item_bonus: float = 0.8,
         blocks: Sequence[FeatureBlock] = FEATURE_BLOCKS,
         switch_sources: bool = True,
         without: Collection[str] = (),

@@ -13,7 +13,7 @@ from stream_app.ranking.fusion.feature_blocks import AFFINITY_SPECS, proposal_bl
 from stream_app.ranking.kernels.feature_table import SessionFeature, TwoTowerFeature
 from stream_app.ranking.kernels.new_items import add_bonus
 
-HIDDEN: Final = 0.2
+HIDDEN: Final = 0.05
 """Share of the candidates whose history is hidden while a choice is learned."""
 
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
