@@ -61,6 +61,7 @@ def load_settings(**overrides: object) -> Settings:
         name = match[1].upper() if match else "?"
         expected = {
             "MODEL_PARAMETERS": 'a JSON object, such as \'{"session_knn": {"repeat": 1.9}}\'',
+            "NEURAL_OPTIONS": 'a JSON object, such as \'{"encoder": "gru"}\'',
             "POLICIES": 'a JSON object, such as \'{"thompson": 0.9, "fixed": 0.1}\'',
             "POLICY_PARAMETERS": 'a JSON object, such as \'{"thompson": {"exploration": 0.5}}\'',
             "REWARD_WEIGHTS": "a JSON object, such as '{\"purchase\": 20}'",

@@ -27,3 +27,8 @@ class NeuralSettings(SettingsGroup):
         description="Slots of the vectors that the trainer learns of users' countries and channels, for users with "
         "little history; 0 for none (docs/neural.md).",
     )
+    neural_options: dict[str, bool | int | float | str | list[str]] = Field(
+        {},
+        description="Options of the training and of the network, by name; `headrace trainer` and `headrace evaluate` "
+        "say which there are when one is unknown (docs/neural-measurements.md).",
+    )

@@ -187,15 +187,15 @@ class Learner:
         return n_steps
 
     def _step(self) -> bool:
-        """Take a step; False if there is nothing to learn from yet."""
+        """Take a step, a young training further ones; False if there is nothing to learn from yet."""
         self._n_unlearned = 0
         started = time.perf_counter()
-        loss = self.training.step()
-        if math.isnan(loss):
+        losses = self.training.learn_new()
+        if not losses:
             return False
-        self._losses.append(loss)
+        self._losses += losses
         metrics = self._metrics
-        metrics.steps.inc()
+        metrics.steps.inc(len(losses))
         metrics.step_seconds.inc(time.perf_counter() - started)
         return True
 

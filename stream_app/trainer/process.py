@@ -14,7 +14,6 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from stream_app.models.item_content import ItemContent
-from stream_app.models.two_tower_network import NetworkShape
 from stream_app.settings import Settings
 from stream_app.trainer.active_trainer import ActiveTrainer, Pace, Ports
 from stream_app.trainer.announcer import Announcer
@@ -22,7 +21,8 @@ from stream_app.trainer.election import Election
 from stream_app.trainer.http_server import serve
 from stream_app.trainer.learner import Learner
 from stream_app.trainer.metrics import TrainerMetrics
-from stream_app.training.two_tower_training import TrainingConfig, TwoTowerTraining
+from stream_app.training.options import configure
+from stream_app.training.two_tower_training import TwoTowerTraining
 from stream_app.worker.lifecycle import verified_partition_count
 from stream_app.worker.model_stores import make_checkpoint_store, make_trainer_store
 from topics import admin
@@ -141,22 +141,29 @@ def run_trainer(settings: Settings) -> None:
     Raises
     ------
     UserError
-        If the broker, its topics, the store or the metrics port is not usable.
+        If an option of the training is invalid, or the broker, its topics, the store or the metrics port is not
+        usable.
     """
+    metrics = TrainerMetrics()
+    make_learner = partial(_make_learner, settings, metrics)
+    make_learner()  # an invalid option is an error of the start, not of the first election
     verified_partition_count(settings)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     store = make_checkpoint_store(settings)
     os.nice(_NICENESS)
-    metrics = TrainerMetrics()
-    asyncio.run(_run(settings, metrics, partial(_make_learner, settings, metrics), store.location))
+    asyncio.run(_run(settings, metrics, make_learner, store.location))
 
 
 def _make_learner(settings: Settings, metrics: TrainerMetrics) -> Learner:
-    config = TrainingConfig(max_items=settings.max_items, seed=settings.seed)
+    shape, config = configure(
+        settings.neural_options,
+        max_items=settings.max_items,
+        seed=settings.seed,
+        n_segments=settings.segment_slots,
+    )
     content = ItemContent(settings.text_dimensions, image_dimensions=settings.image_dimensions)
-    shape = NetworkShape(n_segments=settings.segment_slots)
     return Learner(TwoTowerTraining(shape, config, content=content), metrics, settings.limits)
 
 

@@ -47,7 +47,7 @@ class InProcessTrainer:
         self._n_unpublished += added
         if self._n_unlearned >= training.config.new_interactions:
             self._n_unlearned = 0
-            training.step()
+            training.learn_new()
         due = max(_FIRST_PUBLICATION, training.n_interactions // 4)
         if self._n_unpublished >= min(due, self._publish_interval):
             self.publish()

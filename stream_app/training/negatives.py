@@ -73,3 +73,12 @@ class NegativeSampler:
         popular = np.searchsorted(self._cumulative, self._rng.random(half) * self._cumulative[-1])
         rows = np.concatenate((uniform, np.minimum(popular, known - 1))).astype(np.int32)
         return rows, self._log_expected[rows]
+
+    def with_targets(
+        self, rows: NDArray[np.int32], targets: NDArray[np.int32], counts: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Drawn items, the second half replaced by targets of the same batch; the result is that of `draw`."""
+        n = len(rows) // 2
+        mixed = np.concatenate((rows[:-n], self._rng.choice(targets, n))).astype(np.int32)
+        shares = counts[mixed] / max(counts.sum(), 1.0)
+        return mixed, np.log((len(rows) - n) / self.n_candidates + n * shares).astype(np.float32)

@@ -1,5 +1,6 @@
 """The training of the two-tower model: interactions come in, steps are taken, weights come out."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -171,6 +172,13 @@ class TwoTowerTraining:
     def _first_vectors(self, n: int) -> NDArray[np.float32]:
         return self._rng.normal(0.0, _FIRST_VECTOR_SIZE, (n, self.shape.n_factors)).astype(np.float32)
 
+    def learn_new(self) -> list[float]:
+        """Take a step, and the further ones of a young training; return their losses, none without a prediction."""
+        config = self.config
+        n_steps = 1 + config.young_steps * (self.n_interactions <= config.young)
+        losses = [self.step() for _ in range(n_steps)]
+        return [loss for loss in losses if not math.isnan(loss)]
+
     def step(self) -> float:
         """Learn the new interactions and replayed ones; return the mean loss, NaN without a prediction."""
         self._packer.clear()
@@ -260,15 +268,11 @@ class TwoTowerTraining:
     def _draw_negatives(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Items, and the logarithm of how often each is expected among them."""
         negatives, log_expected = self._negatives.draw(self.counts, self.items.size)
-        if self.config.in_batch:
-            n = len(negatives) // 2
-            tokens = self._packer.tokens
-            negatives[-n:] = self._rng.choice(tokens.targets[tokens.weights > 0.0], n)
-            shares = self.counts[negatives] / max(self.counts.sum(), 1.0)
-            log_expected = np.log((len(negatives) - n) / self._negatives.n_candidates + n * shares).astype(
-                np.float32
-            )
-        return negatives, log_expected
+        if not self.config.in_batch:
+            return negatives, log_expected
+        tokens = self._packer.tokens
+        targets = tokens.targets[tokens.weights > 0.0]
+        return self._negatives.with_targets(negatives, targets, self.counts)
 
     def weights(self) -> TrainedWeights:
         """A copy of what was learned: the moving average of the steps."""

@@ -90,6 +90,13 @@ NON_DEFAULT: dict[str, Any] = {
     "trainer_snapshot_interval": 4.5,
     "text_dimensions": 256,
     "segment_slots": 64,
+    "neural_options": {
+        "encoder": "gru",
+        "in_batch": True,
+        "augmentations": ["crop"],
+        "rows": 32,
+        "dropout": 0.5,
+    },
     "image_dimensions": 512,
     "snapshot_interval": 1.5,
     "max_snapshots": 1,

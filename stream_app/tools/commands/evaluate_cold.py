@@ -34,13 +34,13 @@ from stream_app.tools.evaluation.cold_items.arms import (
     BASELINE,
     FUSED,
     FUSED_NEURAL,
+    PUBLISH_INTERVAL,
     WITHOUT_BONUS,
     Arm,
     by_scores,
     published,
     scored,
     single,
-    train_along,
     two_tower_contents,
 )
 from stream_app.tools.evaluation.cold_items.book_shop import BookShop
@@ -54,6 +54,7 @@ from stream_app.tools.evaluation.cold_items.evaluation import (
 from stream_app.tools.evaluation.cold_items.shops import SESSION_SECONDS, Shop, WordShop, shop_rows
 from stream_app.tools.evaluation.report import ColdReport, describe_run
 from stream_app.tools.evaluation.tables import cold_table
+from stream_app.tools.evaluation.training_along import train_along
 from stream_app.tools.report_file import check_writable, write_report
 
 SHOPS: Final[Mapping[str, Callable[[int, int, int], Shop]]] = {"words": WordShop, "books": BookShop}
@@ -186,12 +187,12 @@ def make_arms(settings: Settings, dimensions: tuple[int, int], k: int) -> dict[s
     contents = two_tower_contents(dimensions)
     for name, content in contents.items():
         models = ModelSet([TwoTower.name], seed=settings.seed)
-        train_along(models, content, settings)
+        train_along(models, content, settings, PUBLISH_INTERVAL)
         arms[name] = single(models, TwoTower.name, k)
     arms[FUSED] = published(counting)
     for name, parameters in {FUSED_NEURAL: {}, WITHOUT_BONUS: {"new_item_bonus": 0}}.items():
         fused = build_ranker(_with_two_tower(settings, parameters), k)
-        train_along(fused.models, ItemContent(*dimensions), settings)
+        train_along(fused.models, ItemContent(*dimensions), settings, PUBLISH_INTERVAL)
         arms[name] = published(fused)
     return arms
 

@@ -9,7 +9,6 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from stream_app.encoders.optional_packages import import_package
 from stream_app.errors import UserError
 from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
@@ -17,12 +16,12 @@ from stream_app.models.model_sources import find_source
 from stream_app.models.registry import MODELS, TRAINED_MODELS, known_models
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.two_tower import TwoTower
-from stream_app.models.two_tower_network import NetworkShape
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.evaluation.report import effective_fusion
+from stream_app.tools.evaluation.training_along import train_along
 from stream_app.tools.feeds.event_log import EventLog, LogRequest, open_log, parse_order
 from stream_app.tools.feeds.formats import reader
 from stream_app.tools.feeds.rows import EventRow, Row
@@ -102,19 +101,10 @@ def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) 
     Raises
     ------
     UserError
-        If JAX is not installed.
+        If JAX is not installed, or an option of ``HEADRACE_NEURAL_OPTIONS`` is invalid.
     """
-    model = next((each for each in models.models if isinstance(each, TwoTower)), None)
-    if model is None:
-        return
-    in_process = import_package("stream_app.training.in_process", "neural", "The two-tower model")
-    training = import_package("stream_app.training.two_tower_training", "neural", "The two-tower model")
-    config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
-    content = item_content(rows, settings)
-    shape = NetworkShape(n_segments=settings.segment_slots)
-    models.learners.append(
-        in_process.InProcessTrainer(model, training.TwoTowerTraining(shape, config, content=content))
-    )
+    if any(isinstance(each, TwoTower) for each in models.models):
+        train_along(models, item_content(rows, settings), settings)
 
 
 def item_content(rows: Iterable[Row], settings: Settings) -> ItemContent:
@@ -218,6 +208,7 @@ def learning_settings(settings: Settings) -> dict[str, object]:
             "half_life",
             "session_gap",
             "seed",
+            "neural_options",
             "diversity",
             "max_per_category",
             "max_per_brand",

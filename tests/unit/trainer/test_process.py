@@ -3,16 +3,21 @@
 import asyncio
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
+from stream_app.errors import UserError
+from stream_app.kafka.event_records import event_record
 from stream_app.settings import load_settings
 from stream_app.trainer import process as process_module
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.trainer.process import TrainerProcess
 from topics.broker_client import BrokerUnavailableError
+from topics.events import CatalogItem
+from topics.records import Kind
 
 
 class Elected:
@@ -81,3 +86,45 @@ async def test_training_starts_again_after_an_error(
     assert n_runs == -3
     assert trainer.health() == ""
     assert metrics.registry.get_sample_value("headrace_trainer_active") == 0
+
+
+def test_the_learner_has_the_settings_of_the_trainer(tmp_path: Path) -> None:
+    settings = load_settings(
+        data_dir=tmp_path,
+        max_items=5,
+        seed=3,
+        segment_slots=8,
+        text_dimensions=4,
+        image_dimensions=2,
+        max_event_future=9.0,
+        neural_options={"encoder": "gru", "rows": 2, "negatives": 8, "augmentations": ["crop"]},
+    )
+    training = process_module._make_learner(settings, TrainerMetrics()).training
+    assert (training.shape.encoder, training.shape.n_segments) == ("gru", 8)
+    assert (training.config.rows, training.config.augmentations) == (2, ("crop",))
+    assert (training.config.max_items, training.config.seed) == (5, 3)
+    assert [training.contents.length_of(part) for part in ("text", "image")] == [4, 2]
+    for number in range(20):
+        training.add(f"user {number // 4}", f"item {number}", Kind.VIEW, 10.0 * number, ("country:FR",))
+    assert len(training.items) <= 5
+
+
+def test_entries_later_than_the_limit_of_the_workers_are_not_learned(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, max_event_future=9.0)
+    learner = process_module._make_learner(settings, TrainerMetrics())
+    for number, seconds in enumerate((8.0, 10.0)):
+        entry = event_record(
+            CatalogItem(ts=int(1e12 + 1000 * seconds), item_id=f"item {number}", brand="Acme")
+        )
+        learner.fold_catalog([SimpleNamespace(value=entry.value, key=entry.key, timestamp=10**12)])
+    assert learner.training.items.ids_of([0]) == ["item 0"]
+    assert len(learner.training.items) == 1
+
+
+def test_an_invalid_option_ends_the_start_of_a_trainer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(process_module, "verified_partition_count", lambda _: 1)
+    settings = load_settings(data_dir=tmp_path, neural_options={"loss": "hinge"})
+    with pytest.raises(UserError, match="loss is not 'hinge' but one of softmax, sigmoid"):
+        process_module.run_trainer(settings)

@@ -2,21 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_app.encoders.optional_packages import import_package
 from stream_app.models.array_types import Matrix, Scores
 from stream_app.models.base import NO_ITEM
 from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
-from stream_app.models.two_tower import TwoTower
-from stream_app.models.two_tower_network import NetworkShape
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
-from stream_app.settings import Settings
 from stream_app.tools.evaluation.log_evaluation import model_context
 from topics.events import CatalogItem
 
@@ -123,23 +119,6 @@ def by_scores(
         return [entries[number].item_id for number in best.tolist()]
 
     return Arm(models, recommend)
-
-
-def train_along(models: ModelSet, content: ItemContent | None, settings: Settings) -> None:
-    """Let the two-tower model of `models` be trained along the log.
-
-    Raises
-    ------
-    UserError
-        If JAX is not installed.
-    """
-    [model] = [each for each in models.models if isinstance(each, TwoTower)]
-    in_process: Any = import_package("stream_app.training.in_process", "neural", "This evaluation")
-    training: Any = import_package("stream_app.training.two_tower_training", "neural", "This evaluation")
-    config = training.TrainingConfig(max_items=settings.max_items, seed=settings.seed)
-    shape = NetworkShape(n_segments=settings.segment_slots)
-    learned = training.TwoTowerTraining(shape, config, content=content)
-    models.learners.append(in_process.InProcessTrainer(model, learned, PUBLISH_INTERVAL))
 
 
 def two_tower_contents(dimensions: tuple[int, int]) -> dict[str, ItemContent | None]:
