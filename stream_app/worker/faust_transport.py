@@ -164,6 +164,27 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         finally:
             self._idle.set()
 
+    async def _commit_offsets(
+        self, offsets: Any, start_new_transaction: bool = True
+    ) -> bool:  # Faust's signature
+        """Store the positions, and commit.
+
+        Faust remembers offsets as committed even if they are not: the last events before an idle time would stay
+        uncommitted.
+        """
+        if self.positions is not None:
+            await self.app.producer.flush()
+            offsets = await self.positions.store(offsets)
+            if not offsets:
+                return False
+        before = {tp: self._committed_offset.get(tp) for tp in offsets}
+        did_commit: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if not did_commit:
+            for tp, offset in offsets.items():
+                if self._committed_offset.get(tp) == offset:
+                    self._committed_offset[tp] = before[tp]
+        return did_commit
+
     async def _commit(self, offsets: Any) -> bool:
         """Commit, unless the thread that talks to Kafka has ended or ends meanwhile.
 
@@ -171,9 +192,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         wait for them for ever.
         """
         has_ended = self._thread._shutdown  # noqa: SLF001  # Faust has no public way to it
-        if self.positions is not None:
-            offsets = await self.positions.store(offsets)
-        if has_ended.is_set() or not offsets:
+        if has_ended.is_set():
             return False
         commit = asyncio.ensure_future(super()._commit(offsets))
         ended = asyncio.ensure_future(has_ended.wait())
@@ -246,6 +265,8 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         if self.positions is not None:
             await self.positions.begin({tp: passed.get(tp, known.get(tp, beginnings[tp])) for tp in assigned})
         if passed:
+            if self.positions is not None:
+                await self.positions.store(passed)
             await self._commit(passed)
 
     def _known_offset(self, tp: Any) -> int | None:

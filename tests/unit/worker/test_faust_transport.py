@@ -1,15 +1,18 @@
 """What Faust does must neither end a worker, nor keep it from its end."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final, cast
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.types import TP
 from mode.utils.locks import Event
+from mode.utils.logging import CompositeLogger
 
 from stream_app.worker.faust_transport import CommittedReadsThread, DirectConsumer
 
@@ -80,3 +83,52 @@ def test_a_commit_that_the_thread_cancels_does_not_cancel_the_end_of_the_worker(
 
 def test_a_commit_has_the_answer_of_kafka() -> None:
     assert asyncio.run(_commit(lambda thread: thread.answer.set_result(True)))
+
+
+CLICKS_1: Final = TP("events.click", 1)
+CLICKS_2: Final = TP("events.click", 2)
+
+
+class _Positions:
+    """Stores the positions of the first partition alone: the other was revoked."""
+
+    async def store(self, offsets: Mapping[Any, int]) -> dict[Any, int]:
+        return {tp: offset for tp, offset in offsets.items() if tp == CLICKS_1}
+
+
+class _CommittingConsumer(DirectConsumer):
+    """The consumer without Faust; Kafka answers a commit with `answer`."""
+
+    def __init__(self, *, answer: bool) -> None:
+        async def flush() -> None: ...
+
+        self.app = SimpleNamespace(
+            producer=SimpleNamespace(flush=flush),
+            tables=SimpleNamespace(on_commit=lambda _: None),
+            monitor=SimpleNamespace(on_tp_commit=lambda _: None),
+        )
+        self.log = CompositeLogger(logging.getLogger())
+        self.in_transaction = False
+        self.positions = cast("Any", _Positions())
+        self._committed_offset = {CLICKS_1: 5, CLICKS_2: 6}
+        self._answer = answer
+        self.committed: list[Mapping[TP, int]] = []
+
+    def assignment(self) -> set[TP]:
+        return {CLICKS_1, CLICKS_2}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        self.committed.append(offsets)
+        return self._answer
+
+    def to_commit(self) -> dict[TP, int]:
+        """The offsets 8 of both partitions, unless the consumer knows them as committed."""
+        return {tp: 8 for tp in (CLICKS_1, CLICKS_2) if self._should_commit(tp, 8)}
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_offsets_that_were_not_committed_are_committed_next_time(*, answer: bool) -> None:
+    consumer = _CommittingConsumer(answer=answer)
+    assert asyncio.run(consumer._commit_offsets(consumer.to_commit())) is answer
+    assert consumer.committed == [{CLICKS_1: 8}]
+    assert consumer.to_commit() == ({CLICKS_2: 8} if answer else {CLICKS_1: 8, CLICKS_2: 8})
