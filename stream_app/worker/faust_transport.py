@@ -141,6 +141,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self._read_offset = _ReadOffsets()
         self._removed: dict[Any, tuple[int, int]] = {}
         self._reported: dict[Any, int] = {}
+        self._found: Mapping[Any, Any] = {}
         self.on_skipped: SkippedCallback = lambda *_: None
         self.broker = ""
 
@@ -167,16 +168,10 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     async def _commit_offsets(
         self, offsets: Any, start_new_transaction: bool = True
     ) -> bool:  # Faust's signature
-        """Store the positions, and commit.
+        """Commit; forget offsets that were not committed.
 
-        Faust remembers offsets as committed even if they are not: the last events before an idle time would stay
-        uncommitted.
+        Faust remembers them as committed even so: the last events before an idle time would stay uncommitted.
         """
-        if self.positions is not None:
-            await self.app.producer.flush()
-            offsets = await self.positions.store(offsets)
-            if not offsets:
-                return False
         before = {tp: self._committed_offset.get(tp) for tp in offsets}
         did_commit: bool = await super()._commit_offsets(offsets, start_new_transaction)
         if not did_commit:
@@ -186,20 +181,22 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         return did_commit
 
     async def _commit(self, offsets: Any) -> bool:
-        """Commit, unless the thread that talks to Kafka has ended or ends meanwhile.
+        """Store the positions and commit, unless the thread that talks to Kafka has ended or ends meanwhile.
 
         After a failure it ends first, and calls that it has not taken are never answered: the end of the worker would
         wait for them for ever.
         """
         has_ended = self._thread._shutdown  # noqa: SLF001  # Faust has no public way to it
-        if has_ended.is_set():
+        allowed = offsets if self.positions is None else await self.positions.store(offsets)
+        if has_ended.is_set() or not allowed:
             return False
-        commit = asyncio.ensure_future(super()._commit(offsets))
+        commit = asyncio.ensure_future(super()._commit(allowed))
         ended = asyncio.ensure_future(has_ended.wait())
         try:
             await asyncio.wait({commit, ended}, return_when=asyncio.FIRST_COMPLETED)
             # The thread cancels the requests that are open when it ends; the caller is not cancelled by that.
-            return commit.done() and not commit.cancelled() and bool(commit.result())
+            did_commit = commit.done() and not commit.cancelled() and bool(commit.result())
+            return did_commit and len(allowed) == len(offsets)
         finally:
             commit.cancel()
             ended.cancel()
@@ -213,8 +210,9 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         was_active = self.flow_active
         self.stop_flow()
         await self._idle.wait()
+        self._found = {}
         await super().perform_seek()
-        await self._pass_removed_records()
+        await self._pass_removed_records(self._found)
         if was_active:
             self.resume_flow()
 
@@ -242,22 +240,42 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
                 offsets[tp] = beginning
         return offsets
 
-    async def _pass_removed_records(self) -> None:
+    async def seek_to_committed(self) -> Mapping[Any, Any]:
+        """Seek to the committed offsets; return what Kafka answered."""
+        self._found = await super().seek_to_committed()
+        return self._found
+
+    async def _pass_removed_records(self, committed: Mapping[Any, int | None]) -> None:
         """Seek to the first record that is left where retention has removed the next one, and report how many.
 
         The offset is committed: another start does not count the same records again.
+
+        Parameters
+        ----------
+        committed
+            What Kafka has told of the assigned partitions; None for no offset.
         """
-        assigned = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        assigned = [tp for tp in committed if self.app.topics.acks_enabled_for(tp.topic)]
         if not assigned:
             return
-        known = {tp: offset for tp in assigned if (offset := self._known_offset(tp)) is not None}
+        known = {
+            tp: offset for tp in assigned if (offset := committed[tp] or self._stored_offset(tp)) is not None
+        }
         beginnings, ends = await self.earliest_offsets(*assigned), await self.highwaters(*assigned)
         if any(offset > ends[tp] for tp, offset in known.items()):
             # An earlier version may have committed records of a transaction that is still open.
             ends = await log_ends(self.broker, list(known))
         passed = {}
         for tp, offset in known.items():
-            start = self._start(tp, offset, beginnings[tp], ends[tp])
+            start = self._first_left(tp, offset, beginnings[tp], ends[tp])
+            if start is None and not committed[tp] and offset > beginnings[tp]:
+                _LOG.warning(
+                    "Kafka has no committed offset of %s[%s]; reading from offset %d, up to which the rows have it",
+                    tp.topic,
+                    tp.partition,
+                    offset,
+                )
+                start = offset
             if start is not None:
                 passed[tp] = start
                 await self.seek(tp, start)
@@ -265,19 +283,14 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         if self.positions is not None:
             await self.positions.begin({tp: passed.get(tp, known.get(tp, beginnings[tp])) for tp in assigned})
         if passed:
-            if self.positions is not None:
-                await self.positions.store(passed)
             await self._commit(passed)
 
-    def _known_offset(self, tp: Any) -> int | None:
-        """The committed offset; without one, that which is stored with the rows."""
-        committed: int | None = self._committed_offset.get(tp)
-        if committed or self.positions is None:
-            return committed
-        return self.positions.next_offset(tp.topic, tp.partition)
+    def _stored_offset(self, tp: Any) -> int | None:
+        """The offset that is stored with the rows."""
+        return None if self.positions is None else self.positions.next_offset(tp.topic, tp.partition)
 
-    def _start(self, tp: Any, offset: int, beginning: int, end: int) -> int | None:
-        """Where to read a partition from; None for the committed offset, or without one for the first record."""
+    def _first_left(self, tp: Any, offset: int, beginning: int, end: int) -> int | None:
+        """Where to read a partition from if its next record is gone; None if it is there."""
         if offset > end:
             _LOG.warning(
                 "the committed offset %d of %s[%s] is beyond the end %d of the topic; reading it from its start",
@@ -290,15 +303,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         if offset < beginning:
             self._report(tp, offset, beginning)
             return beginning
-        if self._committed_offset.get(tp) or offset == beginning:
-            return None
-        _LOG.warning(
-            "Kafka has no committed offset of %s[%s]; reading it from offset %d, up to which the rows have it",
-            tp.topic,
-            tp.partition,
-            offset,
-        )
-        return offset
+        return None
 
 
 class RawSchema(faust.Schema):  # type: ignore[misc]

@@ -187,8 +187,9 @@ class PositionLog:
         Returns
         -------
         dict
-            The offsets that may be committed: not those of a partition of user events that is not owned any more.
-            The new owner reads these events again, and finds them in the rows.
+            The offsets that may be committed: not those of a partition of user events that is not owned any more,
+            and none after a revocation meanwhile. The new owner reads these events again, and finds them in the
+            rows.
 
         Raises
         ------
@@ -210,8 +211,9 @@ class PositionLog:
         if values:
             await self._producer.flush()
         if self._n_loads != n_loads:
-            # The partitions were revoked: the records of their positions may have been dropped.
-            return {tp: offset for tp, offset in offsets.items() if tp.topic not in _EVENT_TOPICS}
+            # The partitions were revoked: the records of their positions may have been dropped, and a commit of an
+            # earlier generation of the group would only make the worker leave the next one.
+            return {}
         for partition, value in values.items():
             self._apply(partition, value)
         return {

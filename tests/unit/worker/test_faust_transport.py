@@ -102,6 +102,10 @@ class _CommittingConsumer(DirectConsumer):
     def __init__(self, *, answer: bool) -> None:
         async def flush() -> None: ...
 
+        async def commit(offsets: Mapping[TP, int]) -> bool:
+            self.committed.append(offsets)
+            return answer
+
         self.app = SimpleNamespace(
             producer=SimpleNamespace(flush=flush),
             tables=SimpleNamespace(on_commit=lambda _: None),
@@ -111,24 +115,29 @@ class _CommittingConsumer(DirectConsumer):
         self.in_transaction = False
         self.positions = cast("Any", _Positions())
         self._committed_offset = {CLICKS_1: 5, CLICKS_2: 6}
-        self._answer = answer
+        self._thread = SimpleNamespace(_shutdown=Event(), commit=commit)
         self.committed: list[Mapping[TP, int]] = []
 
     def assignment(self) -> set[TP]:
         return {CLICKS_1, CLICKS_2}
 
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        self.committed.append(offsets)
-        return self._answer
-
-    def to_commit(self) -> dict[TP, int]:
-        """The offsets 8 of both partitions, unless the consumer knows them as committed."""
-        return {tp: 8 for tp in (CLICKS_1, CLICKS_2) if self._should_commit(tp, 8)}
+    async def commit_8(self, *tps: TP) -> bool:
+        """Commit the offset 8 of partitions, unless the consumer knows it as committed."""
+        return bool(await self._commit_offsets({tp: 8 for tp in tps if self._should_commit(tp, 8)}))
 
 
 @pytest.mark.parametrize("answer", [False, True])
-def test_offsets_that_were_not_committed_are_committed_next_time(*, answer: bool) -> None:
+async def test_offsets_that_were_not_committed_are_committed_next_time(*, answer: bool) -> None:
     consumer = _CommittingConsumer(answer=answer)
-    assert asyncio.run(consumer._commit_offsets(consumer.to_commit())) is answer
+    assert await consumer.commit_8(CLICKS_1) is answer
     assert consumer.committed == [{CLICKS_1: 8}]
-    assert consumer.to_commit() == ({CLICKS_2: 8} if answer else {CLICKS_1: 8, CLICKS_2: 8})
+    assert consumer._should_commit(CLICKS_1, 8) is not answer
+
+
+async def test_a_partition_whose_positions_cannot_be_stored_is_not_committed() -> None:
+    consumer = _CommittingConsumer(answer=True)
+    assert not await consumer.commit_8(CLICKS_1, CLICKS_2)
+    assert consumer.committed == [{CLICKS_1: 8}]
+    assert consumer._should_commit(CLICKS_2, 8)
+    assert not await consumer.commit_8(CLICKS_2)
+    assert consumer.committed == [{CLICKS_1: 8}]
