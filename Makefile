@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural closed-loop estimators lock test-federated bench-federation lock-federated clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -37,6 +37,7 @@ help:
 	@echo '  make bench-drift    faster decay after a drift, in generated shops with shifts of tastes'
 	@echo '  make bench-encoders   encoders of texts compared with TF-IDF; ARGS="--encoder NAME" for another'
 	@echo '  make bench-neural   cost of the two-tower model in the trainer and in a worker'
+	@echo '  make bench-options  what options of the two-tower model bring; ARGS="--sessions FILE"'
 	@echo '  make bench-federation   shops that learn alone, together and as one; ARGS="--sessions FILE" for real ones'
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
 	@echo '  make estimators     accuracy of the off-policy estimators on logs with known policy values'
@@ -94,6 +95,9 @@ bench-encoders: $(INSTALL_STAMP)
 
 bench-neural: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.neural $(ARGS)
+
+bench-options: $(INSTALL_STAMP)
+	@$(PY) -m stream_app.tools.bench.training_options $(ARGS)
 
 closed-loop: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.closed_loop $(ARGS)

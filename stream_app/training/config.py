@@ -56,7 +56,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     contrast_pairs: Whole = 64
     """Sequences of a step of which two copies are compared."""
     generated: ShareBelowOne = 0.0
-    """Share of the replayed sequences that the model generates itself, from items with few interactions on."""
+    """Share of the replayed sequences that the model generates itself."""
+    generated_for: Literal["items", "segments", "both"] = "items"
+    """What the generated sequences are of: items with few interactions, or users of segments with few sequences."""
     temperature: Positive = 1.0
     """Divides the logits that generated sessions are sampled from; larger ones vary them more."""
     max_items: int = 200_000

@@ -1,18 +1,21 @@
-"""Sessions that the model itself generates: what follows an item of which little is known."""
+"""Sessions that the model itself generates: of items and of segments of users of which little is known."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Items
 from typing import Final, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from river import linear_model, metrics, optim, preprocessing
 
-from stream_app.models.two_tower_network import TrainedWeights
+from stream_app.models.two_tower_network import MAX_SEGMENTS, TrainedWeights
 from stream_app.training.batches import Packer
-from stream_app.training.loss import encode, normalized
-from stream_app.training.sequences import Sequence
+from stream_app.training.config import TrainingConfig
+from stream_app.training.loss import Params, encode, encode_segments, normalized
+from stream_app.training.sequences import NO_SEGMENTS, Sequence
 
 Rows = NDArray[np.int32]
 
@@ -24,8 +27,14 @@ _SECONDS_BETWEEN: Final = 60.0
 _SESSIONS: Final = 2_000
 """Sessions that are held, and replayed until the next ones are generated."""
 
+_AT_ONCE: Final = 128
+"""Sessions whose next items are drawn together."""
+
 _RARE: Final = 0.3
-"""Share of the items that the sessions start with: those with the fewest interactions."""
+"""Share of the items that the sessions start with, and of the segments whose users have them: the rarest."""
+
+REAL_SESSIONS: Final = 4_000
+"""Real sessions that generated ones take their lengths and segments from."""
 
 
 class Model(NamedTuple):
@@ -78,25 +87,44 @@ class Generator:
         self._temperature: Final = temperature
         self._nearest: Final = nearest
 
-    def sessions(self, model: Model, starts: Items[int], lengths: Items[int]) -> list[Sequence]:
-        """A session from each first item, given by its position in the weights; as long as real ones."""
+    def sessions(
+        self, model: Model, starts: Items[int], lengths: Items[int], segments: Rows | None = None
+    ) -> list[Sequence]:
+        """A session from each first item, given by its position in the weights; as long as real ones.
+
+        Parameters
+        ----------
+        segments : ndarray of int32, shape (n, MAX_SEGMENTS), optional
+            Slots of the segments of the user of each session; -1 for none.
+        """
         weights = model.weights
         sizes = np.clip(np.asarray(lengths, np.int64), 2, weights.shape.context_length)
         chosen = np.zeros((len(starts), int(sizes.max(initial=2))), np.int32)
         chosen[:, 0] = starts
         for length in range(1, chosen.shape[1]):
-            rows = np.flatnonzero(sizes > length)
-            chosen[rows, length] = self._next(weights, chosen[rows, :length])
-        return [self._session(model.rows[row[:size]]) for row, size in zip(chosen, sizes, strict=True)]
+            for rows in _parts(np.flatnonzero(sizes > length)):
+                of_users = None if segments is None else segments[rows]
+                chosen[rows, length] = self._drawn(next_logits(weights, chosen[rows, :length], of_users))
+        known = [NO_SEGMENTS] * len(chosen) if segments is None else [each[each >= 0] for each in segments]
+        return [
+            self._session(model.rows[row[:size]], slots)
+            for row, size, slots in zip(chosen, sizes, known, strict=True)
+        ]
 
-    def _session(self, items: NDArray[np.int64]) -> Sequence:
+    def first_items(self, weights: TrainedWeights, segments: Rows) -> Rows:
+        """A first item for the users of some segments, each given as in `sessions`."""
+        parts = [
+            self._drawn(first_logits(weights, segments[rows])) for rows in _parts(np.arange(len(segments)))
+        ]
+        return np.concatenate(parts)
+
+    def _session(self, items: NDArray[np.int64], segments: Rows) -> Sequence:
         n = len(items)
         times = np.cumsum(self._rng.exponential(_SECONDS_BETWEEN, n))
-        return Sequence(_GENERATED_HASH, items.astype(np.int32), np.zeros(n, np.int32), times, 1)
+        return Sequence(_GENERATED_HASH, items.astype(np.int32), np.zeros(n, np.int32), times, 1, segments)
 
-    def _next(self, weights: TrainedWeights, before: Rows) -> Rows:
-        """One more item for each session."""
-        logits = next_logits(weights, before)
+    def _drawn(self, logits: NDArray[np.float64]) -> Rows:
+        """An item for each row of logits, by its probability among the largest."""
         n = min(self._nearest, logits.shape[1])
         nearest = np.argpartition(-logits, n - 1, axis=1)[:, :n]
         kept = np.take_along_axis(logits, nearest, axis=1) / self._temperature
@@ -106,18 +134,25 @@ class Generator:
         return result
 
 
-def next_logits(weights: TrainedWeights, before: Rows) -> NDArray[np.float64]:
+def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows by parts whose logits of all items fit into memory."""
+    return [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+
+
+def next_logits(weights: TrainedWeights, before: Rows, segments: Rows | None = None) -> NDArray[np.float64]:
     """Logits of all items as the next view after sessions of equal length; shape (n, items).
 
     Parameters
     ----------
     before : ndarray of int32, shape (n, length)
         The items of each session, by their position in the weights.
+    segments : ndarray of int32, shape (n, MAX_SEGMENTS), optional
+        Slots of the segments of each user; -1 for none.
     """
     shape = weights.shape
     n, length = before.shape
-    params = {name: jnp.asarray(value) for name, value in weights.parameters.items()}
-    packer = Packer(n, shape.context_length, shape.n_gaps)
+    params = _parameters(weights)
+    packer = Packer(n, shape.context_length, shape.n_gaps, segments=segments is not None)
     times = _SECONDS_BETWEEN * np.arange(length + 1.0)
     for row, items in enumerate(before):
         # a sequence ends with its target, which is not read here
@@ -125,7 +160,23 @@ def next_logits(weights: TrainedWeights, before: Rows) -> NDArray[np.float64]:
             row, Sequence(0, np.append(items, items[-1]), np.zeros(length + 1, np.int32), times, length)
         )
     tokens = packer.tokens
+    if segments is not None:
+        tokens = tokens._replace(segments=np.repeat(segments[:, None], shape.context_length, axis=1))
     states = encode(params, jnp.asarray(weights.vectors[tokens.items]), tokens)[:, length - 1]
+    return _logits(weights, params, states)
+
+
+def first_logits(weights: TrainedWeights, segments: Rows) -> NDArray[np.float64]:
+    """Logits of all items as the first view of users of some segments, as in `next_logits`."""
+    params = _parameters(weights)
+    return _logits(weights, params, encode_segments(params, segments))
+
+
+def _parameters(weights: TrainedWeights) -> Params:
+    return {name: jnp.asarray(value) for name, value in weights.parameters.items()}
+
+
+def _logits(weights: TrainedWeights, params: Params, states: jax.Array) -> NDArray[np.float64]:
     users = np.asarray(normalized(states + states @ params["heads"][0]))
     return (users @ weights.vectors.T).astype(np.float64) * float(weights.parameters["scale"][0])
 
@@ -139,6 +190,26 @@ def rare_items(counts: NDArray[np.float64], rows: NDArray[np.int64], share: floa
     [3, 1]
     """
     return np.argsort(counts[rows], kind="stable")[: max(1, round(share * len(rows)))]
+
+
+def rare_segments(real: Iterable[Sequence], share: float) -> Rows:
+    """The segments of users with the fewest sequences, a share of all; shape (n, MAX_SEGMENTS), -1 for none.
+
+    What counts are all segments of a user together: a country and a channel.
+
+    Examples
+    --------
+    >>> one = Sequence(1, np.zeros(2, np.int32), np.zeros(2, np.int32), np.zeros(2), 1, np.array([5], np.int32))
+    >>> rare_segments([one, one, one._replace(segments=np.array([2, 8], np.int32))], 0.5).tolist()
+    [[2, 8, -1, -1]]
+    """
+    counts = Counter(tuple(each.segments.tolist()) for each in real if len(each.segments))
+    rarest = sorted(counts, key=lambda segments: (counts[segments], segments))
+    rarest = rarest[: max(1, round(share * len(rarest)))]
+    result = np.full((len(rarest), MAX_SEGMENTS), -1, np.int32)
+    for row, segments in zip(result, rarest, strict=True):
+        row[: len(segments)] = segments
+    return result
 
 
 def discriminate(
@@ -182,28 +253,31 @@ def _features(vectors: NDArray[np.float32]) -> dict[str, float]:
 
 
 class GeneratedSessions:
-    """Sessions of rare items among the replayed ones; generated anew now and then.
+    """Sessions of rare items and of users of rare segments among the replayed ones; generated anew now and then."""
 
-    Parameters
-    ----------
-    share
-        Of the replayed sequences that are generated.
-    """
-
-    def __init__(self, share: float, temperature: float, rng: np.random.Generator) -> None:
-        self._share: Final = share
+    def __init__(self, config: TrainingConfig, rng: np.random.Generator) -> None:
+        self._share: Final = config.generated
+        self._kind: Final = config.generated_for
         self._rng: Final = rng
-        self._generator: Final = Generator(rng, temperature=temperature)
+        self._generator: Final = Generator(rng, temperature=config.temperature)
         self._sessions: list[Sequence] = []
 
     def generate(self, model: Model, counts: NDArray[np.float64], real: Iterable[Sequence]) -> None:
-        """Replace the sessions; `real` ones give the lengths."""
-        lengths = [len(each.items) for each in real]
+        """Replace the sessions; `real` ones give the lengths, and the segments of users."""
+        known = list(real)
         self._sessions = []
-        if lengths and len(model.rows):
-            starts = self._rng.choice(rare_items(counts, model.rows, _RARE), _SESSIONS)
-            sizes = self._rng.choice(lengths, _SESSIONS)
-            self._sessions = self._generator.sessions(model, starts.tolist(), sizes.tolist())
+        if not known or not len(model.rows):
+            return
+        n = _SESSIONS // 2 if self._kind == "both" else _SESSIONS
+        lengths = self._rng.choice([len(each.items) for each in known], n).tolist()
+        if self._kind != "segments":
+            starts = self._rng.choice(rare_items(counts, model.rows, _RARE), n).tolist()
+            self._sessions += self._generator.sessions(model, starts, lengths)
+        segments = rare_segments(known, _RARE)
+        if self._kind != "items" and len(segments):
+            users = segments[self._rng.integers(len(segments), size=n)]
+            starts = self._generator.first_items(model.weights, users).tolist()
+            self._sessions += self._generator.sessions(model, starts, lengths, users)
 
     def mix(self, sequences: Iterable[Sequence]) -> Iterator[Sequence]:
         """The sequences, some by chance replaced by generated ones."""

@@ -46,6 +46,11 @@ def hit_rate(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) ->
 
 def hits(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) -> NDArray[np.bool_]:
     """Whether the item of each choice is among the `k` with the largest scores, shape (choices,)."""
+    return ranks(weights, choices) <= k
+
+
+def ranks(weights: TrainedWeights, choices: Iterable[Choice]) -> NDArray[np.float64]:
+    """The rank of the item of each choice among all items, from 1 on, shape (choices,); infinite without a vector."""
     row_of = {item_id: row for row, item_id in enumerate(weights.item_ids)}
     known, numbers, n_choices = [], [], 0
     for choice in choices:
@@ -54,8 +59,8 @@ def hits(weights: TrainedWeights, choices: Iterable[Choice], k: int = 20) -> NDA
             known.append((sequence, choice.head))
             numbers.append(n_choices)
         n_choices += 1
-    found = np.zeros(n_choices, np.bool_)
-    found[np.array(numbers, np.int64)] = list(_hits(weights, known, k))
+    found = np.full(n_choices, np.inf)
+    found[np.array(numbers, np.int64)] = list(_ranks(weights, known))
     return found
 
 
@@ -80,7 +85,7 @@ def _as_sequence(choice: Choice, row_of: dict[str, int], shape: NetworkShape) ->
     )
 
 
-def _hits(weights: TrainedWeights, known: list[tuple[ItemSequence, int]], k: int) -> Iterable[bool]:
+def _ranks(weights: TrainedWeights, known: list[tuple[ItemSequence, int]]) -> Iterable[float]:
     shape = weights.shape
     params = {name: jnp.asarray(value) for name, value in weights.parameters.items()}
     for start in range(0, len(known), _ROWS):
@@ -95,4 +100,4 @@ def _hits(weights: TrainedWeights, known: list[tuple[ItemSequence, int]], k: int
             state = states[row, len(sequence.items) - 2]
             user = np.asarray(normalized(jnp.asarray(state + state @ weights.parameters["heads"][head])))
             scores = weights.vectors @ user
-            yield bool((scores > scores[sequence.items[-1]]).sum() < k)
+            yield 1.0 + float((scores > scores[sequence.items[-1]]).sum())

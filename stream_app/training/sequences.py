@@ -104,6 +104,7 @@ class SequenceBuffer:
         self._max_reservoir = reservoir
         self._open: OrderedDict[int, OpenSequence] = OrderedDict()
         self._unlearned: dict[int, None] = {}
+        self._replayable: dict[int, OpenSequence] = {}  # open ones with something to predict
         self._newest: list[Sequence] = []
         self._next = 0
         self._reservoir: list[Sequence] = []
@@ -131,6 +132,7 @@ class SequenceBuffer:
         current.times.append(max(ts, current.times[-1]) if current.times else ts)
         if len(current.items) > 1:
             self._unlearned[user_hash] = None
+            self._replayable[user_hash] = current
 
     def open_sequence(self, user_hash: int) -> OpenSequence | None:
         """The sequence of a user that is not closed yet."""
@@ -157,6 +159,7 @@ class SequenceBuffer:
 
     def _close(self, finished: OpenSequence) -> None:
         del self._open[finished.user_hash]
+        self._replayable.pop(finished.user_hash, None)
         self._unlearned.pop(finished.user_hash, None)
         self._store(finished)
 
@@ -186,17 +189,23 @@ class SequenceBuffer:
         self._unlearned = {}
 
     def sample(self, n: int, share_of_newest: float = 0.5) -> Iterator[Sequence]:
-        """`n` closed sequences, with replacement: some of the newest, the others of all."""
-        if not self._reservoir:
+        """`n` sequences, with replacement: some of the newest, the others of all; the open ones belong to both.
+
+        While a log is younger than the session gap, no sequence is closed: without the open ones nothing would be
+        replayed.
+        """
+        open_ = list(self._replayable.values())
+        if not open_ and not self._reservoir:
             return
         n_newest = round(n * share_of_newest)
-        for part, count in ((self._newest, n_newest), (self._reservoir, n - n_newest)):
-            for at in self._rng.integers(len(part), size=count).tolist():
-                yield part[at]
+        for closed, count in ((self._newest, n_newest), (self._reservoir, n - n_newest)):
+            for at in self._rng.integers(len(closed) + len(open_), size=count).tolist():
+                yield closed[at] if at < len(closed) else open_[at - len(closed)].sequence(1)
 
     def forget_user(self, user_hash: int) -> None:
         """Drop the sequences of a user."""
         self._open.pop(user_hash, None)
+        self._replayable.pop(user_hash, None)
         self._unlearned.pop(user_hash, None)
         self._newest = _without(self._newest_in_order(), user_hash)
         self._next = 0
@@ -230,6 +239,7 @@ class SequenceBuffer:
     ) -> None:
         """Continue with the parts of `state`; what exceeds the bounds of this buffer is dropped."""
         self._open = OrderedDict((each.user_hash, OpenSequence.of(each)) for each in open_[-self._max_open :])
+        self._replayable = {each.user_hash: each for each in self._open.values() if len(each.items) > 1}
         self._unlearned = {
             each.user_hash: None for each in self._open.values() if max(1, each.n_learned) < len(each.items)
         }

@@ -29,7 +29,7 @@ from stream_app.training.average import WeightAverage
 from stream_app.training.batches import Packer
 from stream_app.training.config import TrainingConfig
 from stream_app.training.content_table import ContentTable
-from stream_app.training.generation import GeneratedSessions, Model
+from stream_app.training.generation import REAL_SESSIONS, GeneratedSessions, Model
 from stream_app.training.loss import Batch, LossOptions, TrainingLoss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, RowMoments, rates_at, train_step
@@ -112,9 +112,7 @@ class TwoTowerTraining:
         names = config.augmentations
         self._augmenter = Augmenter(names, self._rng, self._grouped) if names else None
         self._generated = (
-            GeneratedSessions(config.generated, config.temperature, np.random.default_rng(config.seed))
-            if config.generated > 0.0
-            else None
+            GeneratedSessions(config, np.random.default_rng(config.seed)) if config.generated > 0.0 else None
         )
         if config.contrast > 0.0:
             if self._augmenter is None:
@@ -242,7 +240,7 @@ class TwoTowerTraining:
         sequences = self.buffer.sample(config.rows * self.shape.context_length, config.share_of_newest)
         if self._generated is not None:
             if self.n_steps % _REGENERATED == _REGENERATED - 1:
-                self._generated.generate(self._as_model(), self.counts, self.buffer.sample(1_000))
+                self._generated.generate(self._as_model(), self.counts, self.buffer.sample(REAL_SESSIONS))
             sequences = self._generated.mix(sequences)
         if augmenter is None:
             return sequences

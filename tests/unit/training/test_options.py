@@ -34,6 +34,7 @@ VALUES: dict[str, object] = {
     "contrast": 0.1,
     "contrast_pairs": 8,
     "generated": 0.1,
+    "generated_for": "segments",
     "temperature": 1.5,
 }
 

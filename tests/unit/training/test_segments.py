@@ -11,8 +11,9 @@ from state.snapshots.encoding import decode_snapshot, encode_snapshot
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_ITEM, Context
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.two_tower import TwoTower
-from stream_app.models.two_tower_network import segment_slots
+from stream_app.models.two_tower_network import MAX_SEGMENTS, segment_slots
 from stream_app.training.batches import empty_tokens
+from stream_app.training.generation import GeneratedSessions, Generator
 from stream_app.training.hit_rate import Choice, hit_rate
 from stream_app.training.loss import encode, encode_segments, normalized
 from stream_app.training.two_tower_training import TwoTowerTraining
@@ -116,3 +117,39 @@ def test_a_state_of_a_version_without_segments_is_restored() -> None:
     restored.restore(state)
     assert np.array_equal(restored.weights().vectors, original.weights().vectors)
     assert np.isfinite(restored.step())
+
+
+def test_generated_sessions_of_a_segment_are_of_its_items(training: TwoTowerTraining) -> None:
+    model = training._as_model()
+    slots = np.full((50, MAX_SEGMENTS), -1, np.int32)
+    slots[:, :2] = segment_slots(GERMAN, WITH_SEGMENTS.n_segments)
+    generator = Generator(np.random.default_rng(1), temperature=0.5)
+    starts = generator.first_items(model.weights, slots)
+    sessions = generator.sessions(model, starts.tolist(), [4] * 50, slots)
+    items = [training.items.ids_of(each.items.tolist()) for each in sessions]
+    german = {f"i{n}" for n in range(10, 20)}
+    assert all(each.segments.tolist() == slots[0, :2].tolist() for each in sessions)
+    assert sum(item in german for each in items for item in each) > 0.9 * 4 * 50
+
+
+@pytest.mark.parametrize(("generated_for", "share"), [("segments", 1.0), ("both", 0.5)])
+def test_sessions_are_generated_for_the_rarest_segment(generated_for: str, share: float) -> None:
+    config: Any = msgspec.structs.replace(CONFIG, generated=0.5, generated_for=generated_for)
+    training = TwoTowerTraining(WITH_SEGMENTS, config)
+    rare = segment_slots(GERMAN, WITH_SEGMENTS.n_segments).tolist()
+    for n in range(400):
+        training.add(f"u{n // 4}", f"i{n % 15}", Kind.VIEW, 60.0 * n, GERMAN if n // 4 % 20 == 0 else FRENCH)
+    training.step()
+    generated = GeneratedSessions(config, np.random.default_rng(1))
+    generated.generate(training._as_model(), training.counts, training.buffer.sample(1_000))
+    found = [each.segments.tolist() == rare for each in generated._sessions]
+    assert np.mean(found) == share
+
+
+def test_without_segments_there_are_no_sessions_of_segments() -> None:
+    config = msgspec.structs.replace(CONFIG, generated=0.5, generated_for="segments")
+    training = TrainedShop(100, config).learn(2).training
+    generated = GeneratedSessions(config, np.random.default_rng(1))
+    generated.generate(training._as_model(), training.counts, training.buffer.sample(100))
+    assert not generated._sessions
+    assert all(each.user_hash for each in generated.mix(training.buffer.sample(100)))

@@ -1,5 +1,7 @@
 """The bounded memory of sequences, and their packing into batches."""
 
+from typing import Any
+
 import numpy as np
 
 from stream_app.training.batches import Packer
@@ -46,12 +48,43 @@ def test_memory_is_bounded() -> None:
     buffer = SequenceBuffer(length=4, max_open=10, newest=5, reservoir=20)
     for n in range(1_000):
         buffer.add(n // 2, n, 0, 60.0 * n)
+    buffer.add(0, 0, 0, 100 * HOUR)  # all others are closed
     assert len(buffer) == 20
     sampled = list(buffer.sample(200, share_of_newest=0.5))
     assert len({each.user_hash for each in sampled[:100]}) <= 5
     assert min(each.user_hash for each in sampled[:100]) > 480
     # the reservoir is a sample of all, not the newest
     assert min(each.user_hash for each in sampled[100:]) < 300
+
+
+def test_open_sequences_are_replayed_while_none_is_closed() -> None:
+    buffer = SequenceBuffer(length=4, gap=HOUR)
+    assert list(buffer.sample(5)) == []
+    for user in range(20):
+        for at in range(1 + user % 2):
+            buffer.add(user, user + at, 0, 10.0 * user)
+    assert len(buffer) == 0
+    sampled = list(buffer.sample(100))
+    assert len(sampled) == 100
+    # of one interaction nothing can be predicted
+    assert {each.user_hash for each in sampled} == set(range(1, 20, 2))
+    assert {(len(each.items), each.first_target) for each in sampled} == {(2, 1)}
+    restored = SequenceBuffer(length=4, gap=HOUR)
+    state: Any = buffer.state()
+    restored.restore(state["open"], state["newest"], state["reservoir"], state["n_closed"])
+    restored.forget_user(3)
+    assert {each.user_hash for each in restored.sample(100)} == set(range(1, 20, 2)) - {3}
+
+
+def test_each_sequence_is_replayed_as_often_open_or_closed() -> None:
+    buffer = SequenceBuffer(length=4, gap=HOUR)
+    for user in range(40):
+        for at in range(2):
+            buffer.add(user, at, 0, 2 * HOUR if user >= 20 else 0.0)
+    sampled = [each.user_hash for each in buffer.sample(8_000, share_of_newest=0.2)]
+    counts = np.bincount(sampled, minlength=40)
+    assert counts.min() > 130
+    assert counts.max() < 280
 
 
 def test_after_an_erasure_the_oldest_sequences_are_replaced_first() -> None:
