@@ -134,7 +134,8 @@ class LearnedFusion(ChoiceFusion):
         ]
         self.table = FeatureTable([*used_blocks, proposal_block(further_models)])
         late = trained_columns(self.table, used_blocks, self._further)
-        apart = sorted({*late, *optional_columns(self.table, used_blocks)})
+        optional = optional_columns(self.table, used_blocks)
+        apart = sorted({*late, *optional})
         ranker = SoftmaxRanker(
             self.table.width,
             seed=seed,
@@ -144,6 +145,7 @@ class LearnedFusion(ChoiceFusion):
             decay=decay,
             batch_size=batch_size,
             late=late,
+            optional=optional,
         )
         super().__init__(models, ranker, self.table.names, per_source, apart)
         self._blocks = tuple(blocks)

@@ -46,6 +46,8 @@ class SoftmaxRanker(ListwiseRanker):
     late
         Features whose initial weights are 0 and not random: those of a model that may have no scores at first. They
         change no score until they have learned.
+    optional
+        Further features whose initial weights are 0: with and without them, the others begin with the same weights.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class SoftmaxRanker(ListwiseRanker):
         batch_size: int = 4,
         seed: int = 7,
         late: Sequence[int] = (),
+        optional: Sequence[int] = (),
     ) -> None:
         parameters: dict[str, Any] = {
             "features": features,
@@ -98,7 +101,7 @@ class SoftmaxRanker(ListwiseRanker):
         self._late = list(late)
         self.is_late_idle = False
         slopes = np.zeros((features, 1, units))
-        drawn = np.setdiff1d(np.arange(features), self._late)
+        drawn = np.setdiff1d(np.arange(features), [*late, *optional])
         slopes[drawn] = rng.normal(size=(len(drawn), 1, units)) / np.sqrt(20.0)
         knots = (slopes * np.linspace(0.0, 1.0, bins + 1)[None, :, None]).astype(np.float32)
         knots[:, :, 0] = 0.0

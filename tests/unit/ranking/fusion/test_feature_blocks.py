@@ -193,3 +193,13 @@ def test_trends_alone_make_a_list() -> None:
 def test_two_features_of_one_name_are_rejected() -> None:
     with pytest.raises(ValueError, match="is_even"):
         FeatureTable([EVEN, EVEN])
+
+
+def test_trends_do_not_change_the_weights_that_the_other_features_begin_with() -> None:
+    without = LearnedFusion(ModelSet([name for name in MODELS if name != "trending"], max_items=50))
+    fusion = LearnedFusion(ModelSet(MODELS, max_items=50))
+    is_trend = np.array([name.startswith("trend_") for name in fusion.names])
+    assert is_trend.sum() == 2
+    assert np.array_equal(fusion.ranker.weights.knots[~is_trend], without.ranker.weights.knots)
+    assert np.array_equal(fusion.ranker.weights.out, without.ranker.weights.out)
+    assert not fusion.ranker.weights.knots[is_trend].any()
