@@ -13,6 +13,7 @@ import pytest
 import rocksdb
 from aiokafka.structs import TopicPartition
 
+from state.positions import is_positions
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
 from stream_app.kafka.partition_fence import PartitionFence
@@ -115,7 +116,7 @@ def rows_on_disk(folders: Collection[Path]) -> Rows:
             items = rocksdb.DB(str(path), rocksdb.Options(), read_only=True).iteritems()
             items.seek_to_first()
             rows[int(path.stem.rpartition("-")[2])] = {
-                key: value for key, value in items if key != _OFFSET_KEY
+                key: value for key, value in items if key != _OFFSET_KEY and not is_positions(key)
             }
     return rows
 
