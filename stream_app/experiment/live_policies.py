@@ -48,6 +48,16 @@ class PolicyChoice(NamedTuple):
     features: bytes  # features of the chosen items, packed by `stream_app.experiment.feature_rows`
 
 
+def worker_parameters(seed: int = 7) -> dict[str, Any]:
+    """Settings that workers give to policies, before those of ``HEADRACE_POLICY_PARAMETERS``."""
+    return {
+        "seed": seed,
+        "prior_feature": PRIOR_FEATURE,
+        "prior_mean": PRIOR_MEAN,
+        "column": POPULARITY_FEATURE,
+    }
+
+
 class LivePolicies(Restorable):
     """The policies that users are split between.
 
@@ -103,13 +113,7 @@ class LivePolicies(Restorable):
             name: create_policy(
                 name,
                 len(FEATURES),
-                **{
-                    "seed": seed,
-                    "prior_feature": PRIOR_FEATURE,
-                    "prior_mean": PRIOR_MEAN,
-                    "column": POPULARITY_FEATURE,
-                    **overrides.get(name, {}),
-                },
+                **{**worker_parameters(seed), **overrides.get(name, {})},
             )
             for name in assignment.weights
         }

@@ -283,7 +283,9 @@ class TwoTower(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return 0 if self._serving is None else self._serving.memory()
+        of_user = [] if self._encoded is None else [*self._encoded, *self._encoded.context]
+        arrays = sum(each.nbytes for each in of_user if isinstance(each, np.ndarray))
+        return arrays + (0 if self._serving is None else self._serving.memory())
 
     def _get_state(self) -> State:
         # The weights are in the store of the trainer; a worker loads the announced ones.

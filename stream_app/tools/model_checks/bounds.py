@@ -1,8 +1,13 @@
 """Checks of memory, and of what is forgotten."""
 
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
 import numpy as np
 
 from stream_app.models.id_index import stable_hash
+from stream_app.models.model_state import State
+from stream_app.models.river_model import RiverModel
 from stream_app.tools.model_checks.harness import MakeHarness, arrays_of, leaves, stream, view
 from stream_app.tools.model_checks.model_check import Checks, check, expect
 
@@ -31,7 +36,10 @@ SMALL = {
 
 
 @check(
-    CHECKS, "Bound every table: by the item index, by `max_users` and an IdIndex, or by a limit of its own."
+    CHECKS,
+    "Bound every table: by the item index, by `max_users` and an IdIndex, or by a limit of its own.",
+    river="Bound it by its own parameters, such as `max_depth`, `max_size` or `window_size`; the memory of a worker "
+    "grows otherwise.",
 )
 def check_memory_is_bounded(make_harness: MakeHarness) -> None:
     """Memory stays the same once the limits of users and items are reached."""
@@ -50,13 +58,38 @@ def check_memory_is_bounded(make_harness: MakeHarness) -> None:
     )
 
 
-@check(CHECKS, "Add the arrays in other objects to `memory()`.")
+@check(
+    CHECKS,
+    "Add the arrays in other objects to `memory()`.",
+    river="It holds arrays that are not counted: it takes more memory than the metric of the model says.",
+)
 def check_memory_counts_every_array(make_harness: MakeHarness) -> None:
     """`memory()` is the size of all arrays, within a fifth."""
     harness = make_harness().learn(*stream())
     harness.lists()
     held, told = sum(arrays_of(harness.model).values()), harness.model.memory()
-    expect(held <= told <= 1.2 * held + 100_000, f"memory() is {told:,} bytes, the arrays have {held:,}")
+    # River's objects hold far more than arrays
+    most = math.inf if isinstance(harness.model, RiverModel) else 1.2 * held + 100_000
+    expect(held <= told <= most, f"memory() is {told:,} bytes, the arrays have {held:,}")
+
+
+def expect_forgotten(state: State, user: str) -> None:
+    """Fail a check if the id of a user, or its hash, is in a state."""
+    user_hash = stable_hash(user)
+    for leaf in (*leaves(state), *_keys(state)):
+        is_hash = isinstance(leaf, np.ndarray) and leaf.dtype == np.uint64 and user_hash in leaf.tolist()
+        expect(not is_hash, "the hash of a forgotten user is in the state")
+        expect(not (isinstance(leaf, str) and leaf == user), "the id of a forgotten user is in the state")
+
+
+def _keys(state: object) -> Iterator[str]:
+    """The keys of all dictionaries."""
+    parts: Iterable[object] = state if isinstance(state, list) else ()
+    if isinstance(state, Mapping):
+        yield from state
+        parts = state.values()
+    for part in parts:
+        yield from _keys(part)
 
 
 @check(CHECKS, "Drop in `forget_user` all that is keyed by the user; call `super().forget_user(user)`.")
@@ -65,11 +98,7 @@ def check_forgets_users(make_harness: MakeHarness) -> None:
     harness = make_harness().learn(*stream())
     harness.model.forget_user("u1")
     harness.model.forget_user("never seen")
-    user_hash = stable_hash("u1")
-    for leaf in leaves(harness.model.state()):
-        if isinstance(leaf, np.ndarray) and leaf.dtype == np.uint64:
-            expect(user_hash not in leaf.tolist(), "the hash of a forgotten user is in the state")
-        expect(not (isinstance(leaf, str) and leaf == "u1"), "the id of a forgotten user is in the state")
+    expect_forgotten(harness.model.state(), "u1")
     forgotten = harness.model.candidates(harness.context("u1", "i1", "i2"), 20)
     stranger = harness.model.candidates(harness.context("stranger", "i1", "i2"), 20)
     expect(

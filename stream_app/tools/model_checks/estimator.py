@@ -22,7 +22,11 @@ def _learned(harness: ModelHarness) -> ModelHarness:
     return harness
 
 
-@check(CHECKS, "Derive from `Model`, which follows sessions by ids and calls `learn` and `score`.")
+@check(
+    CHECKS,
+    "Derive from `Model`, which follows sessions by ids and calls `learn` and `score`.",
+    river="Leave it out: its answers change from one question to the next, so that it ranks nothing.",
+)
 def check_ids_can_be_learned_and_ranked(make_harness: MakeHarness) -> None:
     """`learn_one`, `predict_one` and `rank` take ids, as those of River's rankers."""
     model = _learned(make_harness()).model
@@ -34,7 +38,12 @@ def check_ids_can_be_learned_and_ranked(make_harness: MakeHarness) -> None:
     expect(model.predict_one("u1", "unknown") == 0.0, "an unknown item scores above 0")
 
 
-@check(CHECKS, "Keep each constructor keyword in an attribute of its name, and learn in no class attribute.")
+@check(
+    CHECKS,
+    "Keep each constructor keyword in an attribute of its name, and learn in no class attribute.",
+    river="Its clones share what it has learned, so that it cannot begin anew: name it in one place alone, and start "
+    "workers again to make it forget.",
+)
 def check_clones_have_learned_nothing(make_harness: MakeHarness) -> None:
     """A clone has the same parameters and an index of its own, and has learned nothing."""
     model = _learned(make_harness()).model

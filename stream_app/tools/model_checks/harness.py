@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,9 @@ class ModelHarness:
     **parameters
         Hyperparameters; the model gets those that it has.
     """
+
+    tolerance: ClassVar[float] = 0.0
+    """Relative difference of scores that two computations may have."""
 
     def __init__(
         self,

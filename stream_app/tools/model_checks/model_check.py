@@ -1,12 +1,18 @@
-"""A check of a model, its failure, and its result."""
+"""A check of a model, a policy or a fusion, its failure, and its result."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
-from stream_app.tools.model_checks.harness import MakeHarness
+Run = Callable[[Any], None]
+"""A check; it gets a function that makes what it checks, in a harness."""
+
+OF_RIVER: Final = (
+    "The object of River does so itself: give it other parameters, or leave it out; workers may differ, grow, or "
+    "keep what was erased."
+)
 
 
 class CheckFailedError(AssertionError):
@@ -38,12 +44,15 @@ class ModelCheck(NamedTuple):
         What to do if it does not.
     run
         Raises `CheckFailedError` if it does not.
+    river
+        What to do if an object of River does not.
     """
 
     name: str
     rule: str
     remedy: str
-    run: Callable[[MakeHarness], None]
+    run: Run
+    river: str = OF_RIVER
 
 
 class ModelCheckResult(NamedTuple):
@@ -57,23 +66,28 @@ class ModelCheckResult(NamedTuple):
 Checks = list[ModelCheck]
 
 
-def check(checks: Checks, remedy: str) -> Callable[[Callable[[MakeHarness], None]], ModelCheck]:
+def check(checks: Checks, remedy: str, river: str = OF_RIVER) -> Callable[[Run], ModelCheck]:
     """Decorate a function as a check; its first line says what a model must do.
+
+    Parameters
+    ----------
+    remedy, river
+        What to do if a model of a package, or an object of River, does not.
 
     Examples
     --------
     >>> checks: Checks = []
     >>> @check(checks, "Return fewer.")
-    ... def check_few_candidates(make_harness: MakeHarness) -> None:
+    ... def check_few_candidates(make_harness: Callable[..., Any]) -> None:
     ...     '''A list has at most k items.'''
     >>> checks[0].name, checks[0].rule
     ('few-candidates', 'A list has at most k items.')
     """
 
-    def decorate(run: Callable[[MakeHarness], None]) -> ModelCheck:
+    def decorate(run: Run) -> ModelCheck:
         name = run.__name__.removeprefix("check_").replace("_", "-")
         rule = (run.__doc__ or "").splitlines()[0]
-        checks.append(ModelCheck(name, rule, remedy, run))
+        checks.append(ModelCheck(name, rule, remedy, run, river))
         return checks[-1]
 
     return decorate
@@ -107,7 +121,7 @@ def fail(detail: str) -> NoReturn:
     raise CheckFailedError(detail)
 
 
-def run_checks(make_harness: MakeHarness, checks: Sequence[ModelCheck]) -> Iterator[ModelCheckResult]:
+def run_checks(make_harness: Callable[..., Any], checks: Sequence[ModelCheck]) -> Iterator[ModelCheckResult]:
     """Run checks, and yield each result at once; an error of the model fails a check, too."""
     for each in checks:
         try:

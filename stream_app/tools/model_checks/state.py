@@ -1,6 +1,8 @@
 """Checks of saved states."""
 
+from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +14,14 @@ from stream_app.tools.model_checks.harness import (
     same,
     stream,
 )
+from stream_app.tools.model_checks.learning import require_learning
 from stream_app.tools.model_checks.model_check import Checks, NotApplicableError, check, expect, fail
 
 CHECKS: Checks = []
 
 
 def _require_saved(harness: ModelHarness) -> ModelHarness:
+    require_learning(harness)
     model = harness.model
     if isinstance(model, RiverModel) and not model.is_saved:
         raise NotApplicableError(
@@ -29,12 +33,22 @@ def _require_saved(harness: ModelHarness) -> ModelHarness:
 @check(CHECKS, "Put numbers, texts, bytes, lists, dictionaries and numpy arrays into the state; copy arrays.")
 def check_state_is_plain_data(make_harness: MakeHarness) -> None:
     """The state is plain data, which a snapshot can hold without pickle."""
-    for leaf in leaves(make_harness().learn(*stream()).model.state()):
+    expect_plain(make_harness().learn(*stream()).model.state())
+
+
+def expect_plain(state: Mapping[str, Any]) -> None:
+    """Fail a check unless a state is plain data; in the parameters, tuples stand for lists."""
+    parameters = {key: _lists(value) for key, value in state["parameters"].items()}
+    for leaf in leaves({**state, "parameters": parameters}):
         if isinstance(leaf, np.ndarray):
             expect(leaf.dtype.kind in "biuf", f"the state has an array of {leaf.dtype}")
         else:
             plain = leaf is None or type(leaf) in {str, int, float, bool, bytes}
             expect(plain, f"the state has a {type(leaf).__name__}")
+
+
+def _lists(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 @check(CHECKS, "Copy arrays and lists into the state.")

@@ -14,12 +14,25 @@ from stream_app.tools.model_checks.suite import CHECKS
 from tests.support.installed_package import install
 
 FORGETFUL = """
+from stream_app.bandit.fixed import Fixed
+from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.models.user_knn import UserKNN
 
 class Forgetful(UserKNN):
     name = "forgetful"
     def forget_user(self, user):
         pass
+
+class GreedyShop(Fixed):
+    name = "greedy_shop"
+    def decide(self, features, k, seed, items=None):
+        slate = super().decide(features, k, seed, items)
+        return slate._replace(propensities=slate.propensities / 2)
+
+class Own(WeightedFusion):
+    policy = "own"
+    def __init__(self, models, *, per_source=100, seed=7):
+        super().__init__(models, per_source=per_source, seed=seed)
 
 class Broken(UserKNN):
     name = "broken"
@@ -31,9 +44,12 @@ class Broken(UserKNN):
 @pytest.fixture(autouse=True)
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = {"forgetful": "checked_shop:Forgetful", "broken": "checked_shop:Broken"}
-    monkeypatch.syspath_prepend(
-        str(install(tmp_path, "checked-shop", {"checked_shop": FORGETFUL}, {"headrace.models": models}))
-    )
+    groups = {
+        "headrace.models": models,
+        "headrace.policies": {"greedy_shop": "checked_shop:GreedyShop"},
+        "headrace.fusions": {"own": "checked_shop:Own"},
+    }
+    monkeypatch.syspath_prepend(str(install(tmp_path, "checked-shop", {"checked_shop": FORGETFUL}, groups)))
 
 
 def run(*arguments: str) -> Result:
@@ -91,13 +107,47 @@ def test_the_parameters_of_the_settings_apply(monkeypatch: pytest.MonkeyPatch) -
     [
         (["popularty"], "There is no model 'popularty'; there are popularity, .*broken, forgetful"),
         (["river:reco.BiasMF"], r"River has no reco\.BiasMF; reco has Baseline, BiasedMF"),
-        (["two_tower"], "two_tower learns nothing from interactions, a trainer publishes"),
+        (["policy:tompson"], "There is no policy 'tompson'; there are fixed, popularity, .*greedy_shop"),
+        (["policy:river:bandit.UCB"], "UCB: missing a required argument: 'delta'"),
+        (["fusion:rrf"], "fusion:rrf learns nothing"),
+        (["fusion:weighted", "--only", "speed"], "--only: there is no check 'speed'; there are lists-are-"),
         (["popularity", "--only", "speed"], "--only: there is no check 'speed'; there are learning-is-"),
     ],
 )
 def test_an_unknown_name_is_a_sentence(arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         raise run(*arguments).exception or AssertionError("no error")
+
+
+def test_a_model_of_a_trainer_passes_the_checks_that_apply() -> None:
+    result = run("two_tower")
+    assert result.exit_code == 0
+    found = rows(result)
+    assert found["old-events-decay"].startswith("n/a | a trainer learns the model, and checkpoints hold it")
+    assert found["unknown-ids-score-zero"].startswith("ok | ")
+    assert "µs here; a trainer learns it." in result.output
+
+
+def test_policies_and_fusions_have_checks_of_their_own() -> None:
+    policy = run("policy:greedy_shop")
+    assert policy.exit_code == 1
+    failed = rows(policy)["propensities-are-those-of-the-draws"]
+    assert "is at position 0 for 100.0% of the seeds, its propensity is 50.0%" in failed
+    assert "12 of 13 checks passed." in policy.output
+    fusion = run("fusion:own")
+    assert fusion.exit_code == 0
+    assert "11 of 11 checks passed." in fusion.output
+
+
+def test_what_to_do_fits_an_object_of_river() -> None:
+    found = rows(run("river:reco.RandomNormal", "--only", "scoring-does-not-change-state"))
+    assert "Leave it out: it changes or draws when it is asked" in found["scoring-does-not-change-state"]
+
+
+def test_the_settings_of_a_policy_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_POLICY_PARAMETERS", json.dumps({"thompson": {"draws": 0}}))
+    with pytest.raises(UserError, match="Policy thompson"):
+        raise run("policy:thompson").exception or AssertionError("no error")
 
 
 def test_a_river_object_that_cannot_be_saved_is_told() -> None:
@@ -120,6 +170,6 @@ def test_the_outcome_of_a_check_is_that_of_its_function() -> None:
         """It is so."""
         expect([], "it is not so")
 
-    [result] = run_checks(lambda: None, checks)  # type: ignore[arg-type,return-value]
+    [result] = run_checks(lambda: None, checks)
     assert isinstance(check_one, ModelCheck)
     assert (result.outcome, result.detail, result.check.rule) == (Outcome.FAIL, "it is not so", "It is so.")
