@@ -44,6 +44,11 @@ class NeuralMetrics(MetricGroup):
             "the log then, in seconds; NaN for none.",
         )
         self.age.set(math.nan)
+        self.waiting = self._gauge(
+            "headrace_neural_waiting_seconds",
+            "Time since the start of a worker that has no two-tower model yet, in seconds; 0 with one, or without "
+            "the setting.",
+        )
         self.load_seconds = self._histogram(
             "headrace_neural_load_seconds",
             "Time to fetch, verify and group a checkpoint, without waiting for its place in the log.",

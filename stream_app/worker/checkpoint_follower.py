@@ -94,6 +94,7 @@ class CheckpointFollower:
         self._clock = clock
         self._retry_seconds = retry_seconds
         self._judge = CheckpointJudge()
+        self._since = clock()
         self._announced: ModelAnnouncement | None = None
         self._is_announced = asyncio.Event()
         self._is_settled = asyncio.Event()
@@ -158,10 +159,13 @@ class CheckpointFollower:
         adopted = self._judge.adopted
         self._metrics.version.set(0 if adopted is None else adopted.version)
         # A trainer that is behind writes new weights of old interactions: these are as old as what they know.
-        age = math.nan
-        if adopted is not None:
+        age, waiting = math.nan, 0.0
+        if adopted is None:
+            waiting = max(0.0, self._clock() - self._since)
+        else:
             age = max(0.0, self._clock() - adopted.created_at + adopted.lag_seconds)
         self._metrics.age.set(age)
+        self._metrics.waiting.set(waiting)
 
     async def _follow(self) -> None:
         async for record in self._consumer:

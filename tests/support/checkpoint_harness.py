@@ -77,6 +77,7 @@ class CheckpointHarness:
     """A trainer's store, and the follower of a worker."""
 
     def __init__(self, folder: Path) -> None:
+        self.now = NOW
         self.files = FailingFiles(folder)
         self.store = CheckpointStore(self.files)
         self.model = TwoTower(ItemIndex(100))
@@ -90,7 +91,7 @@ class CheckpointHarness:
             self.log,
             self.metrics.neural,
             broker="nowhere:1",
-            clock=lambda: NOW,
+            clock=lambda: self.now,
             retry_seconds=(0.01,),
         )
 

@@ -42,6 +42,18 @@ async def test_an_announced_checkpoint_is_adopted(harness: CheckpointHarness) ->
     assert harness.gauge("load_seconds_count") == 1
 
 
+async def test_a_worker_that_never_got_a_model_says_for_how_long(harness: CheckpointHarness) -> None:
+    assert harness.gauge("waiting_seconds") == 0
+    harness.now += 1_900.0
+    harness.follower.report()
+    assert harness.gauge("waiting_seconds") == 1_900.0
+    assert math.isnan(harness.gauge("model_age_seconds"))
+    with harness.loading():
+        harness.announce(harness.write(1))
+        await harness.settle()
+    assert harness.gauge("waiting_seconds") == 0
+
+
 async def test_reasons_of_refusals_are_a_closed_set_that_begins_at_0(harness: CheckpointHarness) -> None:
     exposed = {
         sample.labels["reason"]: sample.value
