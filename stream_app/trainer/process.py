@@ -14,11 +14,11 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from stream_app.models.item_content import ItemContent
+from stream_app.probe_server import serve
 from stream_app.settings import Settings
 from stream_app.trainer.active_trainer import ActiveTrainer, Pace, Ports
 from stream_app.trainer.announcer import Announcer
 from stream_app.trainer.election import Election
-from stream_app.trainer.http_server import serve
 from stream_app.trainer.learner import Learner
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.training.options import configure
@@ -172,7 +172,8 @@ async def _run(
 ) -> None:
     election = Election(settings.broker, settings.app_id, settings.session_timeout)
     process = TrainerProcess(settings, metrics, make_learner, election)
-    port = serve(metrics.registry, process.health, settings.metrics_host, settings.metrics_port)
+    probes = {"/livez": process.health, "/healthz": process.health}
+    port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
     print(  # noqa: T201  # for the operator
         f"headrace trainer: metrics at http://{settings.metrics_host}:{port}/metrics, checkpoints in {location}",
         flush=True,

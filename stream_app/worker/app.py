@@ -43,6 +43,7 @@ from stream_app.worker.skipped_records import report_skipped
 from stream_app.worker.store_retry import StoreRetry
 from stream_app.worker.table_recovery import TableRecovery
 from stream_app.worker.topic_watch import TopicWatch
+from stream_app.worker.worker_status import Stage, WorkerStatus
 from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
@@ -72,10 +73,12 @@ class Worker:
         table_store: str = "rocksdb://",
         incarnations: TopicIncarnations = TopicIncarnations(),  # noqa: B008  # immutable
         sentinel: Sentinel | None = None,
+        status: WorkerStatus | None = None,
     ) -> None:
         self.settings: Final = settings
         self.metrics: Final = metrics if metrics is not None else Metrics()
         self.publisher: Final = publisher
+        self.status: Final = status or WorkerStatus(lambda: True)
         self.app: Final = make_faust_app(settings, partitions, table_store, self.metrics)
         self.fence: Final = self._make_fence()
         self.batch_producer: Final = BatchProducer(
@@ -223,6 +226,7 @@ class Worker:
             raise
 
     async def _recover_table(self, partitions: Collection[int]) -> None:
+        self.status.enter(Stage.RECOVERING)
         await self.store_retry.run(lambda: self._recover_rows(partitions))
         later = self.positions.later_event_logs()
         await self.topic_watch.record(later)
@@ -235,6 +239,7 @@ class Worker:
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self.catch_up_barrier.clear()
+        self.status.enter(Stage.JOINING)
         self._recovered.clear()
         self._owned = frozenset()
         self.fence.release()
@@ -258,6 +263,7 @@ class Worker:
         self._running = asyncio.current_task()
         # Policies first: the comparison counts rewards from the effective time of the assignment.
         components = self.components
+        self._spawn(self.status.run(), "status")
         await self.erasures.forget_since_snapshot()
         for task in (
             await components.policies.start(),
@@ -286,14 +292,17 @@ class Worker:
                 continue
             self._recovered.clear()
             generation, ends = self.fence.generation, self._table_recovery.log_ends
+            self.status.enter(Stage.CATCHING_UP)
             # The previous owners' interactions must be folded before ours, which have later offsets.
             await components.replica.catch_up(known_ends=ends)
             if self.fence.generation != generation:
                 continue
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
+            self.status.enter(Stage.RESTORING)
             # The previous owners had the published lists of these users, and the outcomes, in memory.
             await components.list_recovery.recover(owned, ends)
             if components.checkpoints is not None:
+                self.status.enter(Stage.LOADING)
                 await components.checkpoints.wait_until_loaded()
             if self.fence.generation != generation:
                 # The partitions were revoked: the barrier opens after the next recovery of the table.
@@ -306,6 +315,7 @@ class Worker:
             self.catch_up_barrier.set()
             self._owned = frozenset(owned)
             self.metrics.ready.set(1)
+            self.status.enter(Stage.READY)
             self._spawn(self._republish(), "republication")
 
     def _full_republication(self, sentinel: Sentinel) -> FullRepublication:
@@ -333,6 +343,7 @@ class Worker:
         )
         if n_rows is not None:
             self.rows.set_count(n_rows)
+            self.status.log_ready(len(self._owned), n_rows)
             self.erasures.request_removal()
 
     async def _snapshot_regularly(self) -> None:
@@ -369,7 +380,7 @@ def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **p
     partitions
         Partition count of the user event topics on the broker.
     **ports
-        Other ports of `Worker`: ``metrics``, ``store``, ``table_store``, ``sentinel``.
+        Other ports of `Worker`: ``metrics``, ``store``, ``table_store``, ``sentinel``, ``status``.
 
     Returns
     -------

@@ -4,23 +4,23 @@ import fcntl
 import logging
 import re
 import time
-import warnings
 from pathlib import Path
 from typing import IO, Final
-
-from prometheus_client import start_http_server
 
 from state.snapshots.files import FolderFiles
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
 from stream_app.metrics import Metrics
+from stream_app.probe_server import serve
 from stream_app.publishing.redis_connection import is_forbidden
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.redis_sentinel import RedisSentinel
 from stream_app.settings import Settings, without_password
+from stream_app.worker import worker_status
 from stream_app.worker.log_rate import limit_log_rate
 from stream_app.worker.skipped_records import start_at_zero
+from stream_app.worker.worker_status import Stage, WorkerStatus
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CLICKS, USER_EVENTS, changelog
@@ -45,11 +45,15 @@ def run_worker(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if logging.getLogger().isEnabledFor(logging.WARNING):
+        logging.getLogger(worker_status.__name__).setLevel(logging.INFO)  # one line when it is ready
     log_rate = limit_log_rate()
     incarnations = topic_incarnations(settings)
     metrics = Metrics()
     start_at_zero(metrics)
-    port = serve_metrics(metrics, settings)
+    status = WorkerStatus(lambda: _is_ready(metrics))
+    probes = {"/livez": status.liveness, "/readyz": status.readiness}
+    port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
     print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201  # for the operator
     # Faust and numba are slow to import: a wrong setting is reported before.
     from stream_app.worker import app, process, warm_up  # noqa: PLC0415  # see above
@@ -61,6 +65,7 @@ def run_worker(settings: Settings) -> None:
         publisher,
         partitions=partitions,
         metrics=metrics,
+        status=status,
         incarnations=incarnations,
         sentinel=RedisSentinel(settings.redis, publisher),
     )
@@ -74,6 +79,7 @@ def run_worker(settings: Settings) -> None:
 
     def on_end(seconds: float) -> None:
         # Nothing can make it ready again.
+        status.enter(Stage.STOPPING)
         metrics.ready.set_function(float)
         deadline.arm(seconds)
 
@@ -84,6 +90,12 @@ def run_worker(settings: Settings) -> None:
         log_rate.report(at_exit=True)
         if faust_app.headrace_worker.must_restart:
             process.restart()
+
+
+def _is_ready(metrics: Metrics) -> bool:
+    # Of this metric alone: others take a while to collect.
+    [ready] = metrics.registry.restricted_registry(["headrace_ready"]).collect()
+    return ready.samples[0].value == 1.0
 
 
 def verified_partition_count(settings: Settings) -> int:
@@ -205,30 +217,3 @@ def lock_data_dir(folder: Path) -> IO[bytes]:
             f"Another worker uses the data folder {folder}: set a separate HEADRACE_DATA_DIR for each worker."
         ) from None
     return lock
-
-
-def serve_metrics(metrics: Metrics, settings: Settings) -> int:
-    """Serve /metrics from a separate thread, so that it answers while the event loop is busy.
-
-    Returns
-    -------
-    int
-        The port.
-
-    Raises
-    ------
-    UserError
-        If the port is in use.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            server, _ = start_http_server(
-                settings.metrics_port, addr=settings.metrics_host, registry=metrics.registry
-            )
-    except OSError as error:
-        raise UserError(
-            f"/metrics cannot be served at {settings.metrics_host}:{settings.metrics_port} "
-            f"({error.strerror}). Set HEADRACE_METRICS_PORT; 0 selects a free port."
-        ) from None
-    return int(server.server_port)

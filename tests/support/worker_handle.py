@@ -52,6 +52,11 @@ class WorkerHandle:
         return int(self._worker.process.pid)
 
     @property
+    def port(self) -> int:
+        """Of its metrics and probes."""
+        return self._worker.port
+
+    @property
     def alive(self) -> bool:
         return self._worker.process.poll() is None
 

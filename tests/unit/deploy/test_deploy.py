@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.metrics import Metrics
+from stream_app.probe_server import serve
 from stream_app.settings import Settings, load_settings
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.worker.faust_monitor import ScrapedMonitor
-from stream_app.worker.lifecycle import serve_metrics
 from stream_app.worker.process import STOP_SECONDS
 from tests.support import ROOT
 
@@ -157,9 +157,7 @@ def test_ports_are_published_on_loopback_only() -> None:
 
 @pytest.mark.parametrize(("ready", "status"), [(1, 0), (0, 1)])
 def test_the_health_check_succeeds_for_a_ready_worker_only(ready: int, status: int) -> None:
-    metrics = Metrics()
-    metrics.ready.set(ready)
-    port = serve_metrics(metrics, load_settings(metrics_port=0))
+    port = serve(Metrics().registry, {"/readyz": lambda: "" if ready else "starting"}, "127.0.0.1", 0)
     first, *command = next(iter(WORKERS.values()))["healthcheck"]["test"]
     default = Settings.model_fields["metrics_port"].default
     code = command[2].replace(f":{default}/", f":{port}/")
