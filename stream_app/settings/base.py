@@ -11,6 +11,7 @@ Seconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False)]
 NonNegativeSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AppId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+LogFormat = Literal["text", "json"]
 
 
 class SettingsGroup(BaseSettings):

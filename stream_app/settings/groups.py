@@ -15,6 +15,7 @@ from stream_app.ranking.config import FUSIONS, ModelsConfig, RankingConfig
 from stream_app.ranking.list_rules import ListRules, parse_floors
 from stream_app.settings.base import (
     AppId,
+    LogFormat,
     LogLevel,
     NonNegativeInt,
     NonNegativeSeconds,
@@ -54,6 +55,9 @@ class ConnectionSettings(SettingsGroup):
         9108, description="Port of /metrics; 0 selects a free one."
     )
     log_level: LogLevel = Field("WARNING", description="Level of the worker's log.")
+    log_format: LogFormat = Field(
+        "text", description="Lines of the worker's log: `text`, or `json` for a collector of logs."
+    )
 
     @field_validator("broker")
     @classmethod

@@ -13,6 +13,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
+from stream_app.logs import configure_logging
 from stream_app.models.item_content import ItemContent
 from stream_app.probe_server import serve
 from stream_app.settings import Settings
@@ -148,9 +149,7 @@ def run_trainer(settings: Settings) -> None:
     make_learner = partial(_make_learner, settings, metrics)
     make_learner()  # an invalid option is an error of the start, not of the first election
     verified_partition_count(settings)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging(settings.log_level, settings.log_format, __name__)
     store = make_checkpoint_store(settings)
     os.nice(_NICENESS)
     asyncio.run(_run(settings, metrics, make_learner, store.location))
@@ -174,10 +173,7 @@ async def _run(
     process = TrainerProcess(settings, metrics, make_learner, election)
     probes = {"/livez": process.health, "/healthz": process.health}
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
-    print(  # noqa: T201  # for the operator
-        f"headrace trainer: metrics at http://{settings.metrics_host}:{port}/metrics, checkpoints in {location}",
-        flush=True,
-    )
+    _LOG.info("metrics at http://%s:%d/metrics, checkpoints in %s", settings.metrics_host, port, location)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -11,6 +11,7 @@ from state.snapshots.files import FolderFiles
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
+from stream_app.logs import configure_logging
 from stream_app.metrics import Metrics
 from stream_app.probe_server import serve
 from stream_app.publishing.redis_connection import is_forbidden
@@ -42,11 +43,7 @@ def run_worker(settings: Settings) -> None:
     check_redis(settings)
     lock = lock_data_dir(settings.data_dir)
     # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs per record of aiokafka.
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    if logging.getLogger().isEnabledFor(logging.WARNING):
-        logging.getLogger(worker_status.__name__).setLevel(logging.INFO)  # one line when it is ready
+    configure_logging(settings.log_level, settings.log_format, worker_status.__name__)
     log_rate = limit_log_rate()
     incarnations = topic_incarnations(settings)
     metrics = Metrics()
@@ -54,7 +51,7 @@ def run_worker(settings: Settings) -> None:
     status = WorkerStatus(lambda: _is_ready(metrics))
     probes = {"/livez": status.liveness, "/readyz": status.readiness}
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
-    print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201  # for the operator
+    status.log_address(settings.metrics_host, port)
     # Faust and numba are slow to import: a wrong setting is reported before.
     from stream_app.worker import app, process, warm_up  # noqa: PLC0415  # see above
 

@@ -69,6 +69,10 @@ class WorkerStatus:
             return str(self._stage)
         return "" if self._is_ready() else "taking no events: the local store fails"
 
+    def log_address(self, host: str, port: int) -> None:
+        """Log where the metrics and probes are."""
+        _LOG.info("metrics at http://%s:%d/metrics, probes at /livez and /readyz", host, port)
+
     def log_ready(self, partitions: int, users: int) -> None:
         """Log one line, when the worker begins to process events."""
         _LOG.info(

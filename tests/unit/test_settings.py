@@ -21,6 +21,7 @@ NON_DEFAULT: dict[str, Any] = {
     "metrics_host": "0.0.0.0",  # noqa: S104  # only a value that is read
     "metrics_port": 0,
     "log_level": "DEBUG",
+    "log_format": "json",
     "max_event_age": 0.0,
     "max_event_future": 5.5,
     "session_gap": 60.0,

@@ -259,5 +259,5 @@ def main(
 
 if __name__ == "__main__":
     # one core, as the trainer of a small machine
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     run_script(main, "python -m stream_app.tools.bench.training_options")
