@@ -27,6 +27,12 @@ _SECONDS_BETWEEN: Final = 60.0
 _SESSIONS: Final = 2_000
 """Sessions that are held, and replayed until the next ones are generated."""
 
+_FIRST_GENERATION: Final = 25
+"""Steps before the first sessions."""
+
+_REGENERATED: Final = 500
+"""Steps after which sessions are generated anew, at most."""
+
 _AT_ONCE: Final = 128
 """Sessions whose next items are drawn together."""
 
@@ -261,6 +267,14 @@ class GeneratedSessions:
         self._rng: Final = rng
         self._generator: Final = Generator(rng, temperature=config.temperature)
         self._sessions: list[Sequence] = []
+        self._next = _FIRST_GENERATION
+
+    def is_due(self, n_steps: int) -> bool:
+        """Whether sessions are to be generated: early, after twice the steps while these are few, then regularly."""
+        if n_steps < self._next:
+            return False
+        self._next = n_steps + min(n_steps, _REGENERATED)
+        return True
 
     def generate(self, model: Model, counts: NDArray[np.float64], real: Iterable[Sequence]) -> None:
         """Replace the sessions; `real` ones give the lengths, and the segments of users."""

@@ -44,9 +44,6 @@ _FIRST_VECTOR_SIZE: Final = 0.05
 _REGROUPED: Final = 500
 """Steps after which similar items are looked for anew."""
 
-_REGENERATED: Final = 500
-"""Steps after which sessions are generated anew."""
-
 _FIRST_OFFSET: Final = 10.0
 """Of the logits in the sigmoid: an item has about the probability 1 in 20,000 before anything is learned."""
 
@@ -239,7 +236,7 @@ class TwoTowerTraining:
         config, augmenter = self.config, self._augmenter
         sequences = self.buffer.sample(config.rows * self.shape.context_length, config.share_of_newest)
         if self._generated is not None:
-            if self.n_steps % _REGENERATED == _REGENERATED - 1:
+            if self._generated.is_due(self.n_steps):
                 self._generated.generate(self._as_model(), self.counts, self.buffer.sample(REAL_SESSIONS))
             sequences = self._generated.mix(sequences)
         if augmenter is None:

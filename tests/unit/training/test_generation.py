@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_app.training.generation import Generator, Model, discriminate, rare_items
+from stream_app.training.config import TrainingConfig
+from stream_app.training.generation import GeneratedSessions, Generator, Model, discriminate, rare_items
 from stream_app.training.sequences import SequenceBuffer
 from stream_app.training.two_tower_training import TwoTowerTraining, user_key
 from tests.support.trained_shop import CONFIG, N_ITEMS, TrainedShop
@@ -71,7 +72,7 @@ def test_a_training_with_generated_sessions_learns_and_forgets_evicted_items() -
     training = TwoTowerTraining(config=config, shape=TrainedShop(0).training.shape)
     for n in range(2_000):
         training.add(f"u{n // 4}", f"i{n % 15}", Kind.VIEW, 60.0 * n)
-    for _ in range(520):
+    for _ in range(60):
         assert np.isfinite(training.step())
     assert training._generated is not None
     replayed = list(training._generated.mix(training.buffer.sample(200)))
@@ -95,3 +96,20 @@ def test_an_erasure_of_a_user_leaves_no_session_of_a_user() -> None:
 def test_a_generator_that_cannot_draw_is_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Generator(np.random.default_rng(1), **changes)  # type: ignore[arg-type]
+
+
+def test_sessions_are_generated_early_and_then_regularly() -> None:
+    generated = GeneratedSessions(TrainingConfig(generated=0.1), np.random.default_rng(1))
+    assert [step for step in range(2_600) if generated.is_due(step)] == [
+        25,
+        50,
+        100,
+        200,
+        400,
+        800,
+        1_300,
+        1_800,
+        2_300,
+    ]
+    restored = GeneratedSessions(TrainingConfig(generated=0.1), np.random.default_rng(1))
+    assert [step for step in range(5_000, 6_100) if restored.is_due(step)] == [5_000, 5_500, 6_000]
