@@ -45,7 +45,6 @@ ARMS: Final[tuple[Options, ...]] = (
 )
 TEMPERATURES: Final = (0.7, 1.0, 1.5)
 
-_SESSIONS_PER_DAY: Final = 4_000.0
 _K: Final = 20
 _N_DISCRIMINATED: Final = 1_000
 _CHOICES: Final = 20
@@ -225,6 +224,7 @@ def main(
     ] = None,
     train_limit: Annotated[int, typer.Option(min=1, help="Newest sessions to learn.")] = 20_000,
     validation_tail: Annotated[int, typer.Option(min=1, help="Newest sessions, to be ranked.")] = 3_000,
+    sessions_per_day: Annotated[float, typer.Option(min=1, help="Rate of the shop's time.")] = 4_000.0,
     seed: Annotated[int, typer.Option(help="Seed of the trainings.")] = 7,
     report: Annotated[Path, typer.Option(metavar="FILE.json", help="Results.")] = Path("build/options.json"),
 ) -> None:
@@ -232,7 +232,7 @@ def main(
     check_writable(report)
     arms = parse_arms(options) if options else list(ARMS)
     split = validation_split(read_sessions(sessions), validation_tail, train_limit)
-    clock = SessionClock(_SESSIONS_PER_DAY)
+    clock = SessionClock(sessions_per_day)
     train = [clock.timed_session(each) for each in split.train]
     bench = OptionsBench(train, [clock.timed_session(each) for each in split.test], seed)
     bench.check(arms)

@@ -36,7 +36,7 @@ def test_each_option_is_a_row(
     monkeypatch.setattr(OptionsBench, "discriminations", small)
     report = tmp_path / "options.json"
     rows = [json.dumps(SMALL), json.dumps({**SMALL, "young_steps": 1, "young": 320})]
-    main(sessions, rows, train_limit=600, validation_tail=100, seed=7, report=report)
+    main(sessions, rows, train_limit=600, validation_tail=100, sessions_per_day=4_000.0, report=report)
     found = json.loads(report.read_text())
     assert (found["train_sessions"], found["choices"]) == (600, 400)
     first, young = found["arms"]
