@@ -1,6 +1,11 @@
-"""The header of a forwarded event: where it was read, and which event was forwarded before it."""
+"""The header of a forwarded event: where it was read, and which event was forwarded before it.
+
+A program of the shop may copy the headers of a record to another one, as Kafka Streams does. The header therefore
+has a digest of the record that was forwarded, and says nothing of any other.
+"""
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Annotated, Final
 
 import msgspec
@@ -30,28 +35,43 @@ class EventOrigin(msgspec.Struct, frozen=True, array_like=True):
     previous: Annotated[int, msgspec.Meta(ge=-1, lt=2**34)] = -1
 
 
+class _Header(msgspec.Struct, frozen=True, array_like=True):
+    digest: bytes
+    origin: EventOrigin
+
+
+_DIGEST_BYTES: Final = 8
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(EventOrigin)
+_decoder: Final = msgspec.msgpack.Decoder(_Header)
 
 
-def origin_header(origin: EventOrigin) -> tuple[str, bytes]:
-    """The header of an event that is forwarded.
+def _digest(key: bytes, value: bytes) -> bytes:
+    return blake2b(key + b"\xff" + value, digest_size=_DIGEST_BYTES).digest()
+
+
+def origin_header(origin: EventOrigin, key: bytes, value: bytes) -> tuple[str, bytes]:
+    """The header of a record that is forwarded with a key and a value.
 
     Examples
     --------
     >>> origin = EventOrigin("x", 3, 17, 9)
-    >>> read_origin([("trace", b"1"), origin_header(origin)]) == origin
+    >>> headers = [("trace", b"1"), origin_header(origin, b"ann", b"{}")]
+    >>> read_origin(headers, b"ann", b"{}") == origin
+    True
+    >>> read_origin(headers, b"bob", b"{}") is None
     True
     """
-    return HEADER, _encoder.encode(origin)
+    return HEADER, _encoder.encode(_Header(_digest(key, value), origin))
 
 
-def read_origin(headers: Iterable[tuple[str, bytes | None]] | None) -> EventOrigin | None:
-    """The origin in the headers of a record; None if there is none, or it is invalid."""
-    for name, value in headers or ():
-        if name == HEADER and value is not None:
+def read_origin(headers: Iterable[tuple[str, bytes | None]], key: bytes, value: bytes) -> EventOrigin | None:
+    """The origin in the headers of a record; None if there is none, or it is invalid or of another record."""
+    for name, content in headers:
+        if name == HEADER and content is not None:
             try:
-                return _decoder.decode(value)
+                header = _decoder.decode(content)
             except (msgspec.DecodeError, ValueError, RecursionError):
-                return None
+                continue
+            if header.digest == _digest(key, value):
+                return header.origin
     return None

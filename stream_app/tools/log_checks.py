@@ -42,7 +42,9 @@ def check_logs(settings: Settings, states: Sequence[TopicState]) -> Iterator[Che
         topic_ids = {name: present[name].topic_id for name in _EVENT_NAMES if name in present}
         recorded = read_event_logs(settings.broker) if CONTROL.name in present else {}
         yield check_topic_ids(later_of(recorded, stored_event_logs(stored)), topic_ids)
-        yield check_removed_records({**stored_offsets(stored, topic_ids), **committed}, ranges)
+        positions = stored_offsets(stored, topic_ids)
+        yield check_removed_records({**positions, **committed}, ranges)
+        yield check_lost_records(positions, ranges)
         yield check_partitioner(
             settings.broker, {tp: each for tp, each in ranges.items() if tp.topic in _EVENT_NAMES}
         )
@@ -126,6 +128,30 @@ def check_removed_records(
             "the topic lost records or was made anew; workers read it from its start",
         )
     return CheckResult(CheckStatus.OK, "retention", "no record was removed before workers read it")
+
+
+def check_lost_records(
+    positions: Mapping[TopicPartition, int], ranges: Mapping[TopicPartition, OffsetRange]
+) -> CheckResult:
+    """Compare the offsets that the rows have reached with the ends of the topics.
+
+    Examples
+    --------
+    >>> log = TopicPartition("events.click", 0)
+    >>> print(check_lost_records({log: 36}, {log: OffsetRange(0, 18)}).detail)
+    events.click has lost records that workers had read
+    """
+    lost = sorted({tp.topic for tp, offset in positions.items() if tp in ranges and offset > ranges[tp].end})
+    if lost:
+        return CheckResult(
+            CheckStatus.WARN,
+            "lost records",
+            f"{', '.join(lost)} has lost records that workers had read",
+            "the broker lost acknowledged records. Events that take their offsets are dropped as replays: delete the "
+            "topic and create it anew, workers then count its offsets from a new base. Use three replicas, and "
+            "min.insync.replicas=2",
+        )
+    return CheckResult(CheckStatus.OK, "lost records", "the topics have all records that workers have read")
 
 
 def check_partitioner(broker: str, ranges: Mapping[TopicPartition, OffsetRange]) -> CheckResult:

@@ -230,7 +230,7 @@ class Worker:
         await self.store_retry.run(lambda: self._recover_rows(partitions))
         later = self.positions.later_event_logs()
         await self.topic_watch.record(later)
-        if not later:
+        if await self.topic_watch.verify():
             self._recovered.set()
 
     async def _recover_rows(self, partitions: Collection[int]) -> None:

@@ -75,19 +75,19 @@ class EventForwarder:
         # Named, so that a forwarded event cannot be forwarded again.
         partition = self._partition_of(user_id)
         key = user_id.encode()
-        headers = [self._origin(message, partition)]
+        headers = [origin_header(self._origin(message, partition), key, message.value)]
         sent = await self._producer().send(
             message.topic, message.value, key=key, partition=partition, headers=headers
         )
         return asyncio.ensure_future(self._finish(sent, message, key, partition, headers))
 
-    def _origin(self, message: Any, partition: int) -> tuple[str, bytes]:
+    def _origin(self, message: Any, partition: int) -> EventOrigin:
         event_log = self._event_logs.get(message.topic)
         route = (message.topic, message.partition, partition)
         previous = self._newest.get(route, -1)
         self._newest[route] = message.offset
         topic_id = "" if event_log is None else event_log.topic_id
-        return origin_header(EventOrigin(topic_id, message.partition, message.offset, previous))
+        return EventOrigin(topic_id, message.partition, message.offset, previous)
 
     async def _finish(
         self,

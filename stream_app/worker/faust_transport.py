@@ -258,9 +258,12 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         assigned = [tp for tp in committed if self.app.topics.acks_enabled_for(tp.topic)]
         if not assigned:
             return
-        known = {
-            tp: offset for tp in assigned if (offset := committed[tp] or self._stored_offset(tp)) is not None
-        }
+        known = {}
+        for tp in assigned:
+            # A committed offset of 0 is one: an operator has set it, to read all records again.
+            offset = committed[tp] if committed[tp] is not None else self._stored_offset(tp)
+            if offset is not None:
+                known[tp] = offset
         beginnings, ends = await self.earliest_offsets(*assigned), await self.highwaters(*assigned)
         if any(offset > ends[tp] for tp, offset in known.items()):
             # An earlier version may have committed records of a transaction that is still open.
@@ -268,7 +271,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         passed = {}
         for tp, offset in known.items():
             start = self._first_left(tp, offset, beginnings[tp], ends[tp])
-            if start is None and not committed[tp] and offset > beginnings[tp]:
+            if start is None and committed[tp] is None and offset > beginnings[tp]:
                 _LOG.warning(
                     "Kafka has no committed offset of %s[%s]; reading from offset %d, up to which the rows have it",
                     tp.topic,
@@ -299,6 +302,13 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
                 tp.partition,
                 end,
             )
+            if (self._stored_offset(tp) or 0) > end:
+                _LOG.error(
+                    "%s[%s] has lost records that the rows have; events that take their offsets are dropped as "
+                    "replays: delete the topic, and create it anew",
+                    tp.topic,
+                    tp.partition,
+                )
             return beginning
         if offset < beginning:
             self._report(tp, offset, beginning)

@@ -62,12 +62,28 @@ class TopicWatch:
         """Compare the ids of the topics each minute."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
-            try:
-                topic_ids = await asyncio.to_thread(admin.topic_ids, USER_EVENTS, self._broker)
-            except (BrokerUnavailableError, TopicAdminError) as error:
-                _LOG.info("the ids of the topics could not be read: %s", error)
-                continue
-            self.compare(with_topic_ids(self._event_logs, topic_ids))
+            await self._check()
+
+    async def verify(self) -> bool:
+        """Compare the ids of the topics until the broker answers; whether they are those of the start.
+
+        An assignment may be the first notice of topics that were made anew: their partitions must not be read with
+        the bases of the deleted ones.
+        """
+        while True:
+            if await self._check():
+                return not self.is_outdated
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _check(self) -> bool:
+        """Compare the ids of the topics; return whether the broker has answered."""
+        try:
+            topic_ids = await asyncio.to_thread(admin.topic_ids, USER_EVENTS, self._broker)
+        except (BrokerUnavailableError, TopicAdminError) as error:
+            _LOG.info("the ids of the topics could not be read: %s", error)
+            return False
+        self.compare(with_topic_ids(self._event_logs, topic_ids))
+        return True
 
     async def record(self, remembered: EventLogs) -> None:
         """Write incarnations that the rows know and ``control`` has lost to ``control``, and restart.

@@ -129,7 +129,7 @@ class UserEventHandler:
             record_id = RecordId(
                 event_type.source, message.partition, message.offset + self._bases[message.topic]
             )
-            origin = read_origin(message.headers) if message.headers else None
+            origin = read_origin(message.headers, message.key, message.value) if message.headers else None
             if origin is None or self._forwarded is None:
                 self._processor.process(event, event_type, record_id, message.timestamp)
             else:

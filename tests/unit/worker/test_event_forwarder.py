@@ -42,7 +42,7 @@ class Producer:
     ) -> "asyncio.Future[Any]":
         assert (topic, partition) == (CLICKS.name, 2)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.pending.append((key, value, read_origin(headers), done))
+        self.pending.append((key, value, read_origin(headers, key, value), done))
         return done
 
     def answer(self) -> None:

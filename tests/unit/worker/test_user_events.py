@@ -27,6 +27,7 @@ from topics.catalog import (
 )
 from topics.codec import RejectedError, RejectReason
 from topics.events import (
+    Click,
     Feedback,
     FeedbackKind,
     Impression,
@@ -144,11 +145,26 @@ class Forwarded:
         self.processed.append(origin)
 
 
+def forwarded_headers(event: Click) -> list[tuple[str, bytes]]:
+    return [origin_header(EventOrigin("x", 3, 17), event.user_id.encode(), msgspec.json.encode(event))]
+
+
+def test_headers_that_were_copied_to_another_event_say_nothing(tmp_path: Path) -> None:
+    worker = InMemoryWorker(tmp_path, Forwarded())
+    event = worker.click("ann", "shoe")
+    headers = forwarded_headers(event)
+    worker.events.handle(worker.message(event, headers=headers))
+    # As a program of the shop writes it that copies a visitor's clicks to the customer, or corrects them.
+    for other in (worker.click("bob", "shoe"), worker.click("ann", "sock")):
+        assert worker.events.handle(worker.message(other, headers=headers)) is None
+    assert worker.event_outcomes(CLICKS) == {"accepted": 3}
+
+
 def test_an_event_that_is_forwarded_again_counts_once(tmp_path: Path) -> None:
     forwarded = Forwarded()
     worker = InMemoryWorker(tmp_path, forwarded)
-    headers = [origin_header(EventOrigin("x", 3, 17))]
     event = worker.click("ann", "shoe")
+    headers = forwarded_headers(event)
     first = worker.message(event, headers=headers)
     worker.events.handle(first)
     # More events than the row remembers by their ids.
@@ -169,8 +185,8 @@ def test_an_event_that_cannot_be_processed_does_not_count_as_forwarded(
 ) -> None:
     forwarded = Forwarded()
     worker = InMemoryWorker(tmp_path, forwarded)
-    headers = [origin_header(EventOrigin("x", 3, 17))]
-    message = worker.message(worker.click("ann", "shoe"), headers=headers)
+    event = worker.click("ann", "shoe")
+    message = worker.message(event, headers=forwarded_headers(event))
     with monkeypatch.context() as patched:
         patched.setattr(event_processor_module, "fold", lambda *_: 1 / 0)
         worker.events.handle(message)
