@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Items
 from typing import Final, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from river import linear_model, metrics, optim, preprocessing
 from stream_app.models.two_tower_network import MAX_SEGMENTS, TrainedWeights
 from stream_app.training.batches import Packer
 from stream_app.training.config import TrainingConfig
-from stream_app.training.loss import Params, encode, encode_segments, normalized
+from stream_app.training.loss import Params, encode, encode_segments
 from stream_app.training.sequences import NO_SEGMENTS, Sequence
 
 Rows = NDArray[np.int32]
@@ -157,8 +156,8 @@ def next_logits(weights: TrainedWeights, before: Rows, segments: Rows | None = N
     """
     shape = weights.shape
     n, length = before.shape
-    params = _parameters(weights)
-    packer = Packer(n, shape.context_length, shape.n_gaps, segments=segments is not None)
+    rows = -(-n // _AT_ONCE) * _AT_ONCE  # of one shape, so that the operations are compiled once
+    packer = Packer(rows, shape.context_length, shape.n_gaps, segments=segments is not None)
     times = _SECONDS_BETWEEN * np.arange(length + 1.0)
     for row, items in enumerate(before):
         # a sequence ends with its target, which is not read here
@@ -166,25 +165,28 @@ def next_logits(weights: TrainedWeights, before: Rows, segments: Rows | None = N
             row, Sequence(0, np.append(items, items[-1]), np.zeros(length + 1, np.int32), times, length)
         )
     tokens = packer.tokens
-    if segments is not None:
-        tokens = tokens._replace(segments=np.repeat(segments[:, None], shape.context_length, axis=1))
-    states = encode(params, jnp.asarray(weights.vectors[tokens.items]), tokens)[:, length - 1]
-    return _logits(weights, params, states)
+    if tokens.segments is not None and segments is not None:
+        tokens.segments[:n] = segments[:, None]
+    states = encode(_parameters(weights), jnp.asarray(weights.vectors[tokens.items]), tokens)
+    return _logits(weights, np.asarray(states)[:n, length - 1])
 
 
 def first_logits(weights: TrainedWeights, segments: Rows) -> NDArray[np.float64]:
     """Logits of all items as the first view of users of some segments, as in `next_logits`."""
-    params = _parameters(weights)
-    return _logits(weights, params, encode_segments(params, segments))
+    rows = np.full((-(-len(segments) // _AT_ONCE) * _AT_ONCE, segments.shape[1]), -1, np.int32)
+    rows[: len(segments)] = segments
+    return _logits(weights, np.asarray(encode_segments(_parameters(weights), rows))[: len(segments)])
 
 
 def _parameters(weights: TrainedWeights) -> Params:
     return {name: jnp.asarray(value) for name, value in weights.parameters.items()}
 
 
-def _logits(weights: TrainedWeights, params: Params, states: jax.Array) -> NDArray[np.float64]:
-    users = np.asarray(normalized(states + states @ params["heads"][0]))
-    return (users @ weights.vectors.T).astype(np.float64) * float(weights.parameters["scale"][0])
+def _logits(weights: TrainedWeights, states: NDArray[np.float32]) -> NDArray[np.float64]:
+    users = states + states @ weights.parameters["heads"][0]
+    users /= np.linalg.norm(users, axis=1, keepdims=True) + 1e-6
+    cosines: NDArray[np.float64] = (users @ weights.vectors.T).astype(np.float64)
+    return cosines * float(weights.parameters["scale"][0])
 
 
 def rare_items(counts: NDArray[np.float64], rows: NDArray[np.int64], share: float) -> NDArray[np.int64]:
