@@ -34,7 +34,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure_logging(level: str, log_format: LogFormat, always_shown: str) -> None:
+def configure_logging(level: str, log_format: LogFormat, always_logged: str) -> None:
     """Log to standard error.
 
     Parameters
@@ -43,12 +43,12 @@ def configure_logging(level: str, log_format: LogFormat, always_shown: str) -> N
         Name of the level.
     log_format
         Lines of text, or JSON.
-    always_shown
-        Name of a logger whose lines at info are shown at a level up to ``WARNING``, too: an operator waits for them.
+    always_logged
+        Name of a logger whose lines at info are logged at a level up to ``WARNING``, too: an operator waits for them.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     root = logging.getLogger()
     if root.isEnabledFor(logging.WARNING):
-        logging.getLogger(always_shown).setLevel(min(logging.INFO, root.level))
+        logging.getLogger(always_logged).setLevel(min(logging.INFO, root.level))

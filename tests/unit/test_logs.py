@@ -46,7 +46,7 @@ def test_each_line_of_json_is_one_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "shown"), [("DEBUG", 2), ("INFO", 2), ("WARNING", 1), ("ERROR", 0), ("CRITICAL", 0)]
+    ("level", "n_lines"), [("DEBUG", 2), ("INFO", 2), ("WARNING", 1), ("ERROR", 0), ("CRITICAL", 0)]
 )
-def test_what_an_operator_waits_for_is_shown_up_to_warnings(level: str, shown: int) -> None:
-    assert sum(" INFO " in line for line in lines(level, "text")) == shown
+def test_what_an_operator_waits_for_is_logged_up_to_warnings(level: str, n_lines: int) -> None:
+    assert sum(" INFO " in line for line in lines(level, "text")) == n_lines

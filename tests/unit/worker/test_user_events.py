@@ -154,7 +154,7 @@ def test_headers_that_were_copied_to_another_event_say_nothing(tmp_path: Path) -
     event = worker.click("ann", "shoe")
     headers = forwarded_headers(event)
     worker.events.handle(worker.message(event, headers=headers))
-    # As a program of the shop writes it that copies a visitor's clicks to the customer, or corrects them.
+    # As a program of the shop writes it that copies clicks from before a login to the customer, or corrects them.
     for other in (worker.click("bob", "shoe"), worker.click("ann", "sock")):
         assert worker.events.handle(worker.message(other, headers=headers)) is None
     assert worker.event_outcomes(CLICKS) == {"accepted": 3}
