@@ -2,8 +2,10 @@
 
 import pytest
 
+from stream_app.errors import UserError
+from stream_app.models.model_set import ModelSet
 from stream_app.settings import Settings
-from stream_app.tools.commands.evaluation_setup import item_content
+from stream_app.tools.commands.evaluation_setup import add_trainer, item_content
 from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import CatalogItem, Click
 
@@ -37,3 +39,22 @@ def test_a_log_tells_the_dimensions_of_its_embeddings(
 def test_settings_go_before_the_log() -> None:
     content = item_content(rows(TEXT, IMAGE), Settings(text_dimensions=5))
     assert [(part.name, part.stop - part.start) for part in content.parts[:2]] == [("text", 5), ("image", 2)]
+
+
+def test_the_options_of_the_trainer_are_those_of_an_evaluation() -> None:
+    pytest.importorskip("jax", reason="the two-tower model needs JAX: pip install 'headrace[neural]'")
+    models = ModelSet(["popularity", "two_tower"])
+    settings = Settings(max_items=50, segment_slots=8, neural_options={"encoder": "gru", "young_steps": 1})
+    add_trainer(models, settings)
+    [trainer] = [each for each in models.learners if each.name == "two_tower_trainer"]
+    training = trainer.training  # type: ignore[attr-defined]
+    assert (training.shape.encoder, training.shape.n_segments) == ("gru", 8)
+    assert (training.config.young_steps, training.config.max_items) == (1, 50)
+    with pytest.raises(UserError, match="HEADRACE_NEURAL_OPTIONS: encoder is not 'lstm'"):
+        add_trainer(models, Settings(neural_options={"encoder": "lstm"}))
+
+
+def test_without_a_two_tower_model_nothing_is_trained() -> None:
+    models = ModelSet(["popularity"])
+    add_trainer(models, Settings(neural_options={"encoder": "lstm"}))
+    assert not models.learners
