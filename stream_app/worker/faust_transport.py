@@ -260,10 +260,11 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
             return
         known = {}
         for tp in assigned:
-            # A committed offset of 0 is one: an operator has set it, to read all records again.
-            offset = committed[tp] if committed[tp] is not None else self._stored_offset(tp)
-            if offset is not None:
-                known[tp] = offset
+            # The rows may be behind the committed offset, if the changelog lost records. A committed offset of 0 is
+            # one: an operator has set it, to read all records again.
+            offsets = [each for each in (committed[tp], self._stored_offset(tp)) if each is not None]
+            if offsets:
+                known[tp] = min(offsets)
         beginnings, ends = await self.earliest_offsets(*assigned), await self.highwaters(*assigned)
         if any(offset > ends[tp] for tp, offset in known.items()):
             # An earlier version may have committed records of a transaction that is still open.
@@ -271,11 +272,12 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         passed = {}
         for tp, offset in known.items():
             start = self._first_left(tp, offset, beginnings[tp], ends[tp])
-            if start is None and committed[tp] is None and offset > beginnings[tp]:
+            if start is None and offset != (beginnings[tp] if committed[tp] is None else committed[tp]):
                 _LOG.warning(
-                    "Kafka has no committed offset of %s[%s]; reading from offset %d, up to which the rows have it",
+                    "the committed offset of %s[%s] is %s; reading from offset %d, up to which the rows have it",
                     tp.topic,
                     tp.partition,
+                    committed[tp],
                     offset,
                 )
                 start = offset

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import kafka
 import pytest
+from kafka.structs import OffsetAndMetadata
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import SETTINGS
@@ -107,6 +108,28 @@ def test_topics_made_anew_under_two_workers_lose_no_event(servers: EmbeddedServe
             lambda: environment.uncommitted() == 0, "the events to be committed", seconds=240
         )
         assert counts(environment) == dict.fromkeys(USERS, 9)
+
+
+@pytest.mark.faults
+def test_events_between_the_rows_and_the_committed_offset_are_read(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    """Promise: no event is missing from the rows, though the changelog lost the records of a commit."""
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(map(to_record, clicks("before", rounds=2)))
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
+        assert worker.terminate() == 0
+        sent = environment.send(map(to_record, clicks("committed", rounds=2)))
+        ends = {kafka.TopicPartition(CLICKS.name, each): 0 for each, _ in sent}
+        for partition, offset in sent:
+            ends[kafka.TopicPartition(CLICKS.name, partition)] = offset + 1
+        with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
+            offsets = {tp: OffsetAndMetadata(end, "", -1) for tp, end in ends.items()}
+            client.alter_group_offsets(environment.settings.app_id, offsets)
+        worker = environment.start_worker().wait_until_ready()
+        wait_for(worker, 2 * len(USERS))
+        assert counts(environment) == dict.fromkeys(USERS, 4)
 
 
 @pytest.mark.faults
