@@ -22,6 +22,11 @@ class InProcessTrainer:
     model
         Gets new weights after each `publish_interval` interactions, and after a quarter of all so far while these are
         few: what is learned meanwhile is not seen by lists and by the fusion, as with a trainer of its own process.
+
+    Attributes
+    ----------
+    n_published
+        Versions of the weights so far.
     """
 
     name: ClassVar[str] = "two_tower_trainer"
@@ -32,7 +37,7 @@ class InProcessTrainer:
         self._publish_interval = publish_interval
         self._n_unlearned = 0
         self._n_unpublished = 0
-        self._n_published = 0
+        self.n_published = 0
 
     def on_interaction(self, interaction: Interaction) -> None:
         """Add an interaction, take a step and publish if it is time."""
@@ -59,8 +64,8 @@ class InProcessTrainer:
     def publish(self) -> None:
         """Replace the weights of the model."""
         self._n_unpublished = 0
-        self._n_published += 1
-        self._model.adopt(self.training.weights(), str(self._n_published))
+        self.n_published += 1
+        self._model.adopt(self.training.weights(), str(self.n_published))
 
     def forget_user(self, user: str) -> None:
         """Drop the sequences of a user."""

@@ -36,7 +36,6 @@ def run(options: SessionsOptions) -> None:
     check_plot(options.plot)
     split = _read_split(options)
     ranker = build_ranker(settings, length=cutoffs[-1])
-    add_trainer(ranker.models, settings)
     report = _evaluate(options, split, ranker, cutoffs, settings)
     write_report(report, options.report)
     if options.plot is not None:
@@ -80,12 +79,23 @@ def _evaluate(
     clock = SessionClock(options.sessions_per_day)
     train = [clock.timed_session(session) for session in split.train]
     test = [clock.timed_session(session) for session in split.test]
+    trainer = add_trainer(ranker.models, settings)
     started = perf_counter()
     evaluation.learn(train)
+    if trainer is not None:
+        # Frozen weights are those of all of train.
+        trainer.publish()
     learn_seconds = perf_counter() - started
     catalog_size = len(ranker.models.index)
     frozen = evaluation.evaluate(test, Mode.FROZEN)
+    n_published = 0 if trainer is None else trainer.n_published
     prequential = evaluation.evaluate(test, Mode.PREQUENTIAL)
+    if trainer is not None and trainer.n_published == n_published:
+        typer.echo(
+            "The two-tower model had no new weights during the test, which has fewer clicks than lie between two "
+            "versions.",
+            err=True,
+        )
     files = [options.train] if options.test is None else [options.train, options.test]
     return SessionsReport(
         run=describe_run(files, learning_settings(settings), ranker.models),

@@ -21,7 +21,7 @@ from stream_app.ranking.config import RankingConfig
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.evaluation.report import effective_fusion
-from stream_app.tools.evaluation.training_along import train_along
+from stream_app.tools.evaluation.training_along import TrainerAlong, train_along
 from stream_app.tools.feeds.event_log import EventLog, LogRequest, open_log, parse_order
 from stream_app.tools.feeds.formats import reader
 from stream_app.tools.feeds.rows import EventRow, Row
@@ -90,7 +90,7 @@ def settings_with_models(models: str | None, *, neural: bool = False) -> Setting
     return load_settings(models=names, neural=neural)
 
 
-def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) -> None:
+def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) -> TrainerAlong | None:
     """Let models train their two-tower model, if there is one, from the interactions that they learn.
 
     Parameters
@@ -98,13 +98,19 @@ def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) 
     rows
         The log, whose first catalog entries tell whether there are embeddings of texts and images.
 
+    Returns
+    -------
+    TrainerAlong or None
+        The trainer; None without such a model.
+
     Raises
     ------
     UserError
         If JAX is not installed, or an option of ``HEADRACE_NEURAL_OPTIONS`` is invalid.
     """
-    if any(isinstance(each, TwoTower) for each in models.models):
-        train_along(models, item_content(rows, settings), settings)
+    if not any(isinstance(each, TwoTower) for each in models.models):
+        return None
+    return train_along(models, item_content(rows, settings), settings)
 
 
 def item_content(rows: Iterable[Row], settings: Settings) -> ItemContent:

@@ -1,6 +1,6 @@
 """Trains the two-tower model of an evaluation along its log."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from stream_app.encoders.optional_packages import import_package
 from stream_app.models.item_content import ItemContent
@@ -9,9 +9,24 @@ from stream_app.models.two_tower import TwoTower
 from stream_app.settings import Settings
 
 
+class TrainerAlong(Protocol):
+    """The part of `stream_app.training.in_process.InProcessTrainer` that evaluations use.
+
+    Attributes
+    ----------
+    n_published
+        Versions of the weights so far.
+    """
+
+    n_published: int
+
+    def publish(self) -> None:
+        """Replace the weights of the model."""
+
+
 def train_along(
     models: ModelSet, content: ItemContent | None, settings: Settings, publish_interval: int | None = None
-) -> None:
+) -> TrainerAlong:
     """Let the two-tower model of `models` be trained from the interactions that they learn, as a trainer does.
 
     Parameters
@@ -20,6 +35,11 @@ def train_along(
         What is learned of the catalog; None for nothing.
     publish_interval
         Interactions between two versions of the weights; by default that of `InProcessTrainer`.
+
+    Returns
+    -------
+    TrainerAlong
+        The trainer; `models` has it among its learners.
 
     Raises
     ------
@@ -38,4 +58,6 @@ def train_along(
     )
     learned = training.TwoTowerTraining(shape, config, content=content)
     interval = {} if publish_interval is None else {"publish_interval": publish_interval}
-    models.learners.append(in_process.InProcessTrainer(model, learned, **interval))
+    trainer: Any = in_process.InProcessTrainer(model, learned, **interval)
+    models.learners.append(trainer)
+    return trainer  # type: ignore[no-any-return]  # of a module that needs the extra
