@@ -45,6 +45,10 @@ def configure(
     config = _converted(options, TrainingConfig)
     if config.contrast > 0.0 and not config.augmentations:
         raise UserError(f"{_VARIABLE}: contrast compares changed sequences and needs augmentations.")
+    if config.generated > 0.0 and config.generated_for != "items" and not n_segments:
+        raise UserError(
+            f"{_VARIABLE}: generated_for {config.generated_for!r} needs segments: set HEADRACE_SEGMENT_SLOTS."
+        )
     return (
         NetworkShape(**msgspec.structs.asdict(shape), n_segments=n_segments),
         msgspec.structs.replace(config, max_items=max_items, seed=seed),

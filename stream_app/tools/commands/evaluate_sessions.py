@@ -93,8 +93,7 @@ def _evaluate(
     if trainer is not None and trainer.n_published == n_published:
         typer.echo(
             "The two-tower model had no new weights during the test, which has fewer clicks than lie between two "
-            "versions.",
-            err=True,
+            "versions."
         )
     files = [options.train] if options.test is None else [options.train, options.test]
     return SessionsReport(

@@ -78,3 +78,12 @@ def test_an_invalid_option_is_one_sentence(options: dict[str, object], message: 
     with pytest.raises(UserError, match=f"^HEADRACE_NEURAL_OPTIONS: {message}") as raised:
         configured(options)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("target", ["segments", "both"])
+def test_sequences_of_segments_need_segments(target: str) -> None:
+    options: dict[str, object] = {"generated": 0.3, "generated_for": target}
+    with pytest.raises(UserError, match="needs segments: set HEADRACE_SEGMENT_SLOTS"):
+        configure(options, max_items=50, seed=3, n_segments=0)
+    assert configured(options)["generated_for"] == target
+    assert configure({**options, "generated": 0.0}, max_items=50, seed=3, n_segments=0)

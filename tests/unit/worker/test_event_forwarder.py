@@ -111,6 +111,20 @@ async def test_events_that_are_too_large_together_are_sent_one_by_one() -> None:
     assert {(each.topic_id, each.partition) for each in producer.origins if each} == {("x", 1)}
 
 
+async def test_after_a_revocation_no_event_precedes_the_next_one() -> None:
+    producer = Producer()
+    forwarder = EventForwarder(lambda: producer, lambda _: 2, Letters(), {CLICKS.name: EventLog("x")})
+    for offset in (7, 9):
+        sent = await forwarder.forward(message(b"x", offset), "ann")
+        producer.answer()
+        await sent
+    forwarder.clear()
+    sent = await forwarder.forward(message(b"x", 9), "ann")
+    producer.answer()
+    await sent
+    assert [(each.offset, each.previous) for each in producer.origins if each] == [(7, -1), (9, 7), (9, -1)]
+
+
 async def test_another_failure_is_raised_before_a_commit() -> None:
     producer, letters = Producer(), Letters()
     producer.failure = KafkaTimeoutError()

@@ -161,3 +161,39 @@ async def test_a_damaged_record_is_replaced(table: Table) -> None:
     await positions_of(table, 1).store({click(1): 17})
     stored = decode_positions(table.changelog[positions_key(1)])
     assert stored.topics[CLICKS.name].next_offset == 17
+
+
+async def test_what_an_earlier_owner_left_unstored_is_forgotten_with_its_partitions(table: Table) -> None:
+    log = positions_of(table, 1)
+    log.on_processed(CLICKS.name, 1, EventOrigin("x", 3, 4))
+    log.clear()
+    assert await log.store({}) == {}
+    log.load((2,))
+    assert await log.store({click(2): 5}) == {click(2): 5}
+    assert positions_key(1) not in table.changelog
+
+
+async def test_the_base_tells_incarnations_of_one_id_apart(table: Table) -> None:
+    await positions_of(table, 1).store({click(1): 17})
+    later = {CLICKS.name: EventLog("x", 2 * OFFSETS_PER_TOPIC)}
+    assert positions_of(table, 1, logs=later).next_offset(CLICKS.name, 1) is None
+
+
+async def test_of_several_partitions_the_latest_base_is_found(table: Table) -> None:
+    for partition, base in ((1, 3), (2, 5), (3, 4)):
+        logs = {CLICKS.name: EventLog("x", base * OFFSETS_PER_TOPIC)}
+        await positions_of(table, partition, logs=logs).store({click(partition): 1})
+    found = positions_of(table, 1, 2, 3, logs={CLICKS.name: EventLog("y", 0)}).later_event_logs()
+    assert found == {CLICKS.name: EventLog("x", 5 * OFFSETS_PER_TOPIC)}
+
+
+async def test_the_first_event_of_a_worker_leaves_none_to_come_in_a_topic_with_a_base(table: Table) -> None:
+    log = positions_of(table, 1)
+    log.on_processed(CLICKS.name, 1, EventOrigin("x", 3, 4))
+    # Another worker begins at a committed offset: all before it were forwarded, or were not for this partition.
+    log.on_processed(CLICKS.name, 1, EventOrigin("x", 3, 9, -1))
+    assert log.is_repeated(CLICKS.name, 1, EventOrigin("x", 3, 7))
+    # The previous one is numbered as the event is, with the base.
+    log.on_processed(CLICKS.name, 1, EventOrigin("x", 3, 20, 15))
+    assert not log.is_repeated(CLICKS.name, 1, EventOrigin("x", 3, 15))
+    assert log.is_repeated(CLICKS.name, 1, EventOrigin("x", 3, 9))

@@ -48,10 +48,10 @@ def test_the_model_of_a_short_file_of_sessions_is_measured_frozen_and_learning(
 
 
 def test_the_model_of_a_very_short_file_has_the_weights_of_all_of_train(
-    rings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fewer clicks than before the first version of the weights, and fewer in the test than between two.
-    run(
+    output = run(
         monkeypatch,
         "evaluate sessions --train train.jsonl --train-limit 70 --validation-tail 10 --neural --report out.json "
         "--cutoffs 3",
@@ -60,7 +60,7 @@ def test_the_model_of_a_very_short_file_has_the_weights_of_all_of_train(
     frozen = report["frozen"]["systems"]["two_tower"]["hr"]
     assert frozen["3"] > 0.0
     assert report["prequential"]["systems"]["two_tower"]["hr"] == frozen
-    assert "had no new weights during the test" in capsys.readouterr().err
+    assert "had no new weights during the test" in output
 
 
 def test_the_model_of_a_short_log_of_events_is_measured_alone(
