@@ -142,7 +142,13 @@ def _registered_source(name: str, loaded: Any) -> type[Model] | RiverSource:
     if isinstance(loaded, base.Base):
         return RiverSource(name, tuple(_plain_parameters(loaded)), partial(_copied, loaded))
     if callable(loaded):
-        made = loaded()
+        try:
+            made = loaded()
+        except Exception as error:
+            raise UserError(
+                f"{plugins.MODELS}: {name!r} could not be made: {type(error).__name__}: {error}. It is called "
+                "without arguments."
+            ) from error
         if isinstance(made, base.Base):
             return RiverSource(name, tuple(_plain_parameters(made)), partial(_copied, made))
     raise UserError(

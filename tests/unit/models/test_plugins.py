@@ -50,6 +50,9 @@ class Sum(WeightedFusion):
         super().__init__(models, per_source=per_source, seed=seed)
         self.factor = factor
 
+def broken():
+    raise OSError("no file of weights")
+
 text = "no model"
 '''
 ENTRY_POINTS = {
@@ -62,6 +65,7 @@ ENTRY_POINTS = {
         "misnamed": "shop:SlowPopularity",
         "text": "shop:text",
         "absent": "shop:Absent",
+        "broken": "shop:broken",
         "popularity": "shop:SlowPopularity",
     },
     "headrace.policies": {"as_is": "shop:AsIs", "ucb": "shop:ucb", "no_policy": "shop:text"},
@@ -113,6 +117,7 @@ def test_names_of_headrace_take_precedence() -> None:
         ("misnamed", "'misnamed' is SlowPopularity, whose name is 'slow_popularity'. Give both one name"),
         ("text", "'text' is 'no model', which is neither a subclass of stream_app.models.base.Model nor"),
         ("absent", "'absent' of shop cannot be imported from shop:Absent: AttributeError"),
+        ("broken", "'broken' could not be made: OSError: no file of weights. It is called without arguments"),
     ],
 )
 def test_what_is_no_model_is_named_with_its_package(name: str, message: str) -> None:
