@@ -195,10 +195,12 @@ class SequenceBuffer:
         replayed.
         """
         open_ = list(self._replayable.values())
-        if not open_ and not self._reservoir:
+        # An erasure may have emptied one part: the other stands for both.
+        newest, reservoir = self._newest or self._reservoir, self._reservoir or self._newest
+        if not open_ and not newest:
             return
         n_newest = round(n * share_of_newest)
-        for closed, count in ((self._newest, n_newest), (self._reservoir, n - n_newest)):
+        for closed, count in ((newest, n_newest), (reservoir, n - n_newest)):
             for at in self._rng.integers(len(closed) + len(open_), size=count).tolist():
                 yield closed[at] if at < len(closed) else open_[at - len(closed)].sequence(1)
 

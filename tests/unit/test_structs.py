@@ -11,6 +11,7 @@ from pkgutil import walk_packages
 import msgspec
 import pytest
 
+from state.positions import ForwardedOffsets, PartitionPositions, TopicPosition
 from state.published_list import PublishedList
 from state.retention import Retention
 from state.row import EMPTY_ROW, ErasureMark, EventCounts, RecentInteraction, RecentQuery, UserRow
@@ -47,7 +48,18 @@ STRUCTS: list[type[msgspec.Struct]] = [
 MUTABLE = {PublishedList, UserLists}
 """The lists of users get outcomes."""
 
-ARRAYS = {Line, Interaction, UserRow, RecentInteraction, RecentQuery, EventCounts, ErasureMark}
+ARRAYS = {
+    Line,
+    Interaction,
+    UserRow,
+    RecentInteraction,
+    RecentQuery,
+    EventCounts,
+    ErasureMark,
+    TopicPosition,
+    ForwardedOffsets,
+    PartitionPositions,
+}
 """The order of their fields is the format; there are many of them."""
 
 POSITIONAL = ARRAYS | {PublishedList, UserLists, EventContent, ListedItem, Reason, Limits, Retention, Problem}

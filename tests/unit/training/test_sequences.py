@@ -129,3 +129,19 @@ def test_interactions_learned_before_are_context_alone() -> None:
     packer = Packer(rows=1, length=6, n_gaps=12)
     packer.add(make_sequence(5, first_target=3))
     assert packer.tokens.weights[0].tolist() == [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_an_erasure_that_empties_the_newest_leaves_the_reservoir_to_be_replayed() -> None:
+    buffer = SequenceBuffer(length=4, newest=5, reservoir=20)
+    for n in range(100):
+        # A program that clicks without end fills the ring of the newest.
+        buffer.add(n // 4 if n < 12 else 99, n, 0, 60.0 * n)
+    buffer.add(99, 0, 0, 100 * HOUR)
+    buffer.forget_user(99)
+    assert buffer._newest == []
+    sampled = {each.user_hash for each in buffer.sample(50)}
+    assert sampled
+    assert sampled <= {0, 1, 2}
+    for user_hash in sampled:
+        buffer.forget_user(user_hash)
+    assert list(buffer.sample(50)) == []
