@@ -132,7 +132,7 @@ def test_interactions_learned_before_are_context_alone() -> None:
 
 
 def test_an_erasure_that_empties_the_newest_leaves_the_reservoir_to_be_replayed() -> None:
-    buffer = SequenceBuffer(length=4, newest=5, reservoir=20)
+    buffer = SequenceBuffer(length=4, overlap=1, gap=600.0, newest=5, reservoir=200)
     for n in range(100):
         # A program that clicks without end fills the ring of the newest.
         buffer.add(n // 4 if n < 12 else 99, n, 0, 60.0 * n)
