@@ -192,27 +192,19 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
     def _get(self, key: bytes) -> bytes | None:
         event = current_event()
         if event is not None:
-            return self._get_from(event.message.partition, key)
+            return self.read(event.message.partition, key)
         try:
             known = self._key_index[key]
         except KeyError:
             known = -1
         for partition in (known,) if known in self._dbs else tuple(self._dbs):
-            value = self._get_from(partition, key)
+            value = self.read(partition, key)
             if value is not None:
                 self._key_index[key] = partition
                 return value
         if self._to_reopen:
             raise StoreError("partitions of the users table are closed until they can be written to")
         return None
-
-    def _get_from(self, partition: int, key: bytes) -> bytes | None:
-        try:
-            db = self._db_for_partition(partition)
-            value: bytes | None = db.get(key) if self.use_rocksdict else db.get(key, verify_checksums=True)
-        except Exception as error:
-            raise store_error(error, partition) from error
-        return value
 
     def read(self, partition: int, key: bytes) -> bytes | None:
         """The value of a key of a partition; None if there is none.
@@ -222,7 +214,12 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         StoreError
             If it cannot be read.
         """
-        return self._get_from(partition, key)
+        try:
+            db = self._db_for_partition(partition)
+            value: bytes | None = db.get(key) if self.use_rocksdict else db.get(key, verify_checksums=True)
+        except Exception as error:
+            raise store_error(error, partition) from error
+        return value
 
     def _contains(self, key: bytes) -> bool:
         return self._get(key) is not None
@@ -373,7 +370,7 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         opens although a block of it is damaged.
         """
         try:
-            value = self._get_from(tp.partition, self.offset_key)
+            value = self.read(tp.partition, self.offset_key)
             return None if value is None else int(value)
         except (DamagedStoreError, ValueError) as error:
             # as text: the traceback of the error would keep the database open

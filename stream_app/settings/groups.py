@@ -55,9 +55,7 @@ class ConnectionSettings(SettingsGroup):
         9108, description="Port of /metrics; 0 selects a free one."
     )
     log_level: LogLevel = Field("WARNING", description="Level of the worker's log.")
-    log_format: LogFormat = Field(
-        "text", description="Lines of the worker's log: `text`, or `json` for a collector of logs."
-    )
+    log_format: LogFormat = Field("text", description="Lines of the worker's log: `text` or `json`.")
 
     @field_validator("broker")
     @classmethod

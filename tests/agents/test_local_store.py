@@ -282,7 +282,7 @@ async def test_a_damaged_block_is_noticed_and_set_aside_at_the_next_opening(
     def damaged_partition() -> int:
         try:
             for number in range(2_000):
-                store._get_from(0, b"u%d" % number)
+                store.read(0, b"u%d" % number)
         except DamagedStoreError as error:
             return error.partition
         return -1

@@ -60,9 +60,7 @@ class ErasingWorker:
 
     def stored(self, key: bytes) -> bytes | None:
         """What is stored under a key."""
-        found = [
-            value for each in range(PARTITIONS) if (value := self.store._get_from(each, key)) is not None
-        ]
+        found = [value for each in range(PARTITIONS) if (value := self.store.read(each, key)) is not None]
         return found[0] if found else None
 
     def row(self, user_id: str) -> UserRow:

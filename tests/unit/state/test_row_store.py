@@ -102,7 +102,7 @@ class FakeCursor:
 def test_both_bindings_read_with_checksums_and_purge_all(store: RowStore, is_rocksdict: bool) -> None:
     store.use_rocksdict = is_rocksdict
     database = store._dbs[0] = FakeDatabase({b"a": b"1", b"b": b"2", b"c": b"3"})
-    assert store._get_from(0, b"a") == b"1"
+    assert store.read(0, b"a") == b"1"
     assert database.called == [("get", b"a", {} if is_rocksdict else {"verify_checksums": True})]
     assert list(store.items_from(None)) == [(0, b"a", b"1"), (0, b"b", b"2"), (0, b"c", b"3")]
     assert list(store.items_from(b"b")) == [(0, b"c", b"3")]
@@ -165,10 +165,10 @@ def test_files_whose_offset_cannot_be_read_are_set_aside(
     assert table.n_set_aside == 1
     assert "the offset of partition 0 of the users table is damaged" in caplog.text
     # the partition is empty, and can be written to
-    assert store._get_from(0, b"u0-0000") is None
+    assert store.read(0, b"u0-0000") is None
     store.set_persisted_offset(tp, 3)
     assert store.persisted_offset(tp) == 3
-    assert store._get_from(1, b"u1-0000") is not None
+    assert store.read(1, b"u1-0000") is not None
 
 
 def test_rows_of_a_partition_that_is_revoked_meanwhile_are_left_out(store: RowStore) -> None:
@@ -276,7 +276,7 @@ def test_marked_partitions_are_set_aside_at_their_next_opening(
         fill(store, partition, 1)
     store.mark_damaged(1)
     close(store)
-    assert [store._get_from(partition, b"u%d-0000" % partition) is None for partition in (0, 1, 2)] == [
+    assert [store.read(partition, b"u%d-0000" % partition) is None for partition in (0, 1, 2)] == [
         False,
         True,
         False,
@@ -285,16 +285,16 @@ def test_marked_partitions_are_set_aside_at_their_next_opening(
     # The mark is gone: what is written from now on stays.
     fill(store, 1, 1)
     close(store)
-    assert store._get_from(1, b"u1-0000") is not None
+    assert store.read(1, b"u1-0000") is not None
     store.mark_damaged(0)
     close(store)
-    assert store._get_from(0, b"u0-0000") is None
+    assert store.read(0, b"u0-0000") is None
     for partition in (0, 1, 2):
         fill(store, partition, 1)
     # It is not known which.
     store.mark_damaged(-1)
     close(store)
-    assert [store._get_from(partition, b"u%d-0000" % partition) for partition in (0, 1, 2)] == [None] * 3
+    assert [store.read(partition, b"u%d-0000" % partition) for partition in (0, 1, 2)] == [None] * 3
     assert table.n_set_aside == 5
 
 
@@ -304,13 +304,13 @@ def test_a_cleared_partition_is_empty_and_can_be_written_to(table: UsersTableAlo
         store.set_persisted_offset(TP("users", partition), 7)
     store.clear(0)
     store.clear(2)  # it was never written to
-    assert store._get_from(0, b"u0-0000") is None
+    assert store.read(0, b"u0-0000") is None
     assert store.persisted_offset(TP("users", 0)) is None
     assert store.persisted_offset(TP("users", 1)) == 7
-    assert store._get_from(1, b"u1-0002") is not None
+    assert store.read(1, b"u1-0002") is not None
     fill(store, 0, 1)
     close(store)
-    assert store._get_from(0, b"u0-0000") is not None
+    assert store.read(0, b"u0-0000") is not None
     assert table.n_set_aside == 0
     assert not list(store.path.glob("*.is-damaged"))
     assert not list(store.path.glob("*.damaged-*"))
@@ -328,13 +328,13 @@ def test_a_partition_that_was_half_cleared_is_set_aside(
     with pytest.raises(StoreError, match=r"partition 0 .*Input/output"):
         store.clear(0)
     monkeypatch.undo()
-    assert store._get_from(0, b"u0-0000") is None
+    assert store.read(0, b"u0-0000") is None
     assert table.n_set_aside == 1
 
 
 def test_a_marked_partition_without_files_is_opened(table: UsersTableAlone, store: RowStore) -> None:
     store.mark_damaged(0)
-    assert store._get_from(0, b"ann") is None
+    assert store.read(0, b"ann") is None
     assert table.n_set_aside == 1
     assert not list(store.path.glob("*.is-damaged"))
 
@@ -373,7 +373,7 @@ def test_a_damaged_folder_that_cannot_be_removed_does_not_keep_the_store_from_op
     store.mark_damaged(0)
     with monkeypatch.context() as patched:
         patched.setattr(os, "rmdir", fail)
-        assert store._get_from(0, b"ann") is None
+        assert store.read(0, b"ann") is None
 
 
 def test_damage_of_the_opening_is_set_aside_and_other_errors_are_raised(
@@ -392,24 +392,24 @@ def test_damage_of_the_opening_is_set_aside_and_other_errors_are_raised(
     monkeypatch.setattr(faust_rocksdb.Store, "_open_for_partition", fail_first)
     errors += [OSError("IO error: No space left on device")]
     with pytest.raises(StoreError, match="No space"):
-        store._get_from(0, b"ann")
+        store.read(0, b"ann")
     errors += [OSError("IO error: lock hold by current process")]
     with pytest.raises(StoreError, match="lock hold"):
-        store._get_from(0, b"ann")
+        store.read(0, b"ann")
     # There are no files that could be set aside.
     errors += [OSError("Corruption: no files")]
     with pytest.raises(DamagedStoreError):
-        store._get_from(1, b"ann")
+        store.read(1, b"ann")
     assert table.n_set_aside == 0
-    assert store._get_from(0, b"u0-0000") is not None
+    assert store.read(0, b"u0-0000") is not None
     close(store)
     errors += [OSError("Corruption: bad manifest")]
-    assert store._get_from(0, b"u0-0000") is None
+    assert store.read(0, b"u0-0000") is None
     assert table.n_set_aside == 1
     close(store)
     errors += [OSError("Corruption: bad manifest"), OSError("Corruption: again")]
     with pytest.raises(DamagedStoreError, match="again"):
-        store._get_from(0, b"u0-0000")
+        store.read(0, b"u0-0000")
 
 
 def test_room_is_found_by_writing_four_mebibytes_that_are_removed_again(
