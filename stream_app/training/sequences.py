@@ -34,7 +34,7 @@ class Sequence(NamedTuple):
 class OpenSequence:
     """The interactions of a user that are not in the buffer yet."""
 
-    __slots__ = ("items", "kinds", "n_learned", "segments", "times", "user_hash")
+    __slots__ = ("first_target", "items", "kinds", "n_learned", "segments", "times", "user_hash")
 
     def __init__(self, user_hash: int) -> None:
         self.user_hash = user_hash
@@ -43,6 +43,8 @@ class OpenSequence:
         self.kinds: list[int] = []
         self.times: list[float] = []
         self.n_learned = 0
+        self.first_target = 1
+        """What is replayed from: a context of earlier sessions was replayed with these."""
 
     @classmethod
     def of(cls, sequence: Sequence) -> "OpenSequence":
@@ -65,13 +67,23 @@ class OpenSequence:
             self.segments,
         )
 
+    def following(self, overlap: int) -> "OpenSequence":
+        """The next sequence of the user: the last `overlap` interactions, which were learned, as context."""
+        result = OpenSequence(self.user_hash)
+        first = max(0, len(self.items) - overlap)
+        result.items, result.kinds, result.times = self.items[first:], self.kinds[first:], self.times[first:]
+        result.segments = self.segments
+        result.n_learned = len(result.items)
+        return result
+
 
 class SequenceBuffer:
     """Bounded memory of sequences.
 
-    A sequence is closed by the session gap, or when it has `length` interactions; a user who continues starts the
-    next one with the last `overlap` interactions as context. Closed sequences are in a ring of the newest ones, and
-    in a reservoir, which is a uniform sample of all (Vitter's algorithm R).
+    A sequence is closed by the session gap, or when it has `length` interactions; a user who continues, or returns
+    later, starts the next one with the last `overlap` interactions as context: lists are ranked by what a user did in
+    earlier sessions, too. Closed sequences are in a ring of the newest ones, and in a reservoir, which is a uniform
+    sample of all (Vitter's algorithm R).
 
     Parameters
     ----------
@@ -80,7 +92,8 @@ class SequenceBuffer:
     gap
         Seconds of inactivity that close a sequence.
     max_open
-        Users with an open sequence; beyond it, that of the longest inactive one is closed.
+        Users with an open sequence, and users whose last interactions are remembered for their return; beyond it,
+        those of the longest inactive one are closed, or forgotten.
     newest, reservoir
         Sizes of the two parts.
     """
@@ -103,6 +116,8 @@ class SequenceBuffer:
         self._max_newest = newest
         self._max_reservoir = reservoir
         self._open: OrderedDict[int, OpenSequence] = OrderedDict()
+        self._returning: OrderedDict[int, OpenSequence] = OrderedDict()
+        """The context of the next sequence of users without an open one."""
         self._unlearned: dict[int, None] = {}
         self._replayable: dict[int, OpenSequence] = {}  # open ones with something to predict
         self._newest: list[Sequence] = []
@@ -120,7 +135,8 @@ class SequenceBuffer:
         self._close_finished(ts)
         current = self._open.get(user_hash)
         if current is None:
-            current = self._open[user_hash] = OpenSequence(user_hash)
+            current = self._returning.pop(user_hash, None) or OpenSequence(user_hash)
+            self._open[user_hash] = current
         else:
             self._open.move_to_end(user_hash)
         if len(current.items) >= self._length:
@@ -147,14 +163,8 @@ class SequenceBuffer:
             self._close(oldest)
 
     def _continue(self, full: OpenSequence) -> OpenSequence:
-        following = OpenSequence(full.user_hash)
-        following.items = full.items[-self._overlap :]
-        following.kinds = full.kinds[-self._overlap :]
-        following.times = full.times[-self._overlap :]
-        following.segments = full.segments
-        following.n_learned = len(following.items)
         self._store(full)
-        self._open[full.user_hash] = following
+        following = self._open[full.user_hash] = full.following(self._overlap)
         return following
 
     def _close(self, finished: OpenSequence) -> None:
@@ -162,11 +172,15 @@ class SequenceBuffer:
         self._replayable.pop(finished.user_hash, None)
         self._unlearned.pop(finished.user_hash, None)
         self._store(finished)
+        returning = self._returning[finished.user_hash] = finished.following(self._overlap)
+        returning.first_target = len(returning.items)
+        if len(self._returning) > self._max_open:
+            self._returning.popitem(last=False)
 
     def _store(self, finished: OpenSequence) -> None:
         if len(finished.items) < 2:
             return
-        sequence = finished.sequence(1)
+        sequence = finished.sequence(finished.first_target)
         if len(self._newest) < self._max_newest:
             self._newest.append(sequence)
         else:
@@ -202,13 +216,14 @@ class SequenceBuffer:
         n_newest = round(n * share_of_newest)
         for closed, count in ((newest, n_newest), (reservoir, n - n_newest)):
             for at in self._rng.integers(len(closed) + len(open_), size=count).tolist():
-                yield closed[at] if at < len(closed) else open_[at - len(closed)].sequence(1)
+                yield closed[at] if at < len(closed) else _replayed(open_[at - len(closed)])
 
     def forget_user(self, user_hash: int) -> None:
         """Drop the sequences of a user."""
         self._open.pop(user_hash, None)
         self._replayable.pop(user_hash, None)
         self._unlearned.pop(user_hash, None)
+        self._returning.pop(user_hash, None)
         self._newest = _without(self._newest_in_order(), user_hash)
         self._next = 0
         self._reservoir = _without(self._reservoir, user_hash)
@@ -224,7 +239,7 @@ class SequenceBuffer:
             for sequence in part:
                 sequence.items[np.isin(sequence.items, removed)] = NO_ROW
         dropped = set(removed.tolist())
-        for each in self._open.values():
+        for each in (*self._open.values(), *self._returning.values()):
             each.items = [NO_ROW if item in dropped else item for item in each.items]
 
     def state(self) -> dict[str, list[Sequence] | int]:
@@ -247,6 +262,10 @@ class SequenceBuffer:
         }
         self._newest, self._next = newest[-self._max_newest :], 0
         self._reservoir, self._n_closed = reservoir[: self._max_reservoir], n_closed
+
+
+def _replayed(open_: OpenSequence) -> Sequence:
+    return open_.sequence(open_.first_target)
 
 
 def _without(sequences: list[Sequence], user_hash: int) -> list[Sequence]:

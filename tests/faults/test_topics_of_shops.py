@@ -83,7 +83,8 @@ def test_records_that_retention_removed_are_counted(
     servers: EmbeddedServers, tmp_path: Path, *, running: bool
 ) -> None:
     """Promise: records that Kafka removed before they were read are counted and logged, once."""
-    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+    # The suspended worker keeps its partitions: others could not tell which of the fetched records it has processed.
+    with clean_environment(servers, tmp_path, session_timeout=60.0, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         environment.send(map(to_record, clicks("read", rounds=1)))
         wait_for(worker, len(USERS))

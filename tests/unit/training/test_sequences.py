@@ -145,3 +145,40 @@ def test_an_erasure_that_empties_the_newest_leaves_the_reservoir_to_be_replayed(
     for user_hash in sampled:
         buffer.forget_user(user_hash)
     assert list(buffer.sample(50)) == []
+
+
+def test_a_user_who_returns_has_a_context_from_earlier_sessions() -> None:
+    buffer = SequenceBuffer(length=10, overlap=3, gap=1_800.0)
+    for at in range(5):
+        buffer.add(1, at, 0, 60.0 * at)
+    list(buffer.pop_new())
+    buffer.add(2, 9, 0, 24 * HOUR)  # the sequence of the first user is closed
+    buffer.add(1, 5, 0, 25 * HOUR)
+    [returned] = [each for each in buffer.pop_new() if each.user_hash == 1]
+    assert (returned.items.tolist(), returned.first_target) == ([2, 3, 4, 5], 3)
+    assert returned.times[3] - returned.times[2] > 24 * HOUR
+    # It is replayed for what is new in it.
+    replayed = {(tuple(each.items.tolist()), each.first_target) for each in buffer.sample(100)}
+    assert replayed == {((0, 1, 2, 3, 4), 1), ((2, 3, 4, 5), 3)}
+
+
+def test_who_has_a_single_interaction_a_day_is_learned() -> None:
+    buffer = SequenceBuffer(gap=1_800.0)
+    for day in range(3):
+        buffer.add(1, day, 0, 24 * HOUR * day)
+    assert [each.items.tolist() for each in buffer.pop_new()] == [[0, 1, 2]]
+
+
+def test_the_contexts_of_returning_users_are_bounded_and_forget() -> None:
+    buffer = SequenceBuffer(gap=1_800.0, max_open=10)
+    for user in range(50):
+        for at in range(2):
+            buffer.add(user, 10 + at, 0, 24 * HOUR * user + at)
+    assert len(buffer._returning) == 10
+    buffer.forget_items([10])
+    buffer.forget_user(47)
+    for user in (47, 48):
+        buffer.add(user, 12, 0, 24 * HOUR * 60)
+    [returned] = [each for each in buffer.pop_new() if each.user_hash == 48]
+    assert returned.items.tolist() == [NO_ROW, 11, 12]
+    assert 47 not in {each.user_hash for each in buffer.sample(200)}
