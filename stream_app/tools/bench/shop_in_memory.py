@@ -97,6 +97,7 @@ class ShopInMemory:
             partition=0,
             offset=offset,
             timestamp=self.now,
+            headers=(),
             key=record.key,
             value=record.value,
         )

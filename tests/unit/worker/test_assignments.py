@@ -52,7 +52,11 @@ class AssignedWorker:
             self.steps.append("table")
             await self.worker.fence.acquire(partitions)
 
+        async def verify() -> bool:
+            return True
+
         monkeypatch.setattr(self.worker._table_recovery, "recover", recover)
+        monkeypatch.setattr(self.worker.topic_watch, "verify", verify)
         self.running = asyncio.create_task(self.worker._run())
 
     async def revoke(self) -> None:
