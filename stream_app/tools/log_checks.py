@@ -8,12 +8,13 @@ from kafka import TopicPartition
 
 from state.positions import PartitionPositions
 from stream_app.errors import UserError
-from stream_app.kafka.event_logs import EventLog, EventLogs, later_of, read_event_logs, with_topic_ids
+from stream_app.kafka.event_logs import EventLogs, later_of, read_event_logs, with_topic_ids
 from stream_app.kafka.partitioning import partition_of_key
 from stream_app.settings import Settings
 from stream_app.tools.check_result import CheckResult, CheckStatus
 from stream_app.tools.newest_records import newest_records
 from stream_app.tools.stored_positions import read_stored_positions
+from stream_app.worker.position_log import event_logs_of
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CONTROL, SHOP_TOPICS, USER_EVENTS, changelog
 from topics.consumer_groups import OffsetRange, committed_offsets, offset_ranges
@@ -41,7 +42,7 @@ def check_logs(settings: Settings, states: Sequence[TopicState]) -> Iterator[Che
             stored = read_stored_positions(settings.app_id, settings.broker)
         topic_ids = {name: present[name].topic_id for name in _EVENT_NAMES if name in present}
         recorded = read_event_logs(settings.broker) if CONTROL.name in present else {}
-        yield check_topic_ids(later_of(recorded, stored_event_logs(stored)), topic_ids)
+        yield check_topic_ids(later_of(recorded, event_logs_of(stored.values())), topic_ids)
         positions = stored_offsets(stored, topic_ids)
         yield check_removed_records({**positions, **committed}, ranges)
         yield check_lost_records(positions, ranges)
@@ -55,17 +56,6 @@ def check_logs(settings: Settings, states: Sequence[TopicState]) -> Iterator[Che
             f"not checked: {error}",
             "allow this client to READ and DESCRIBE the topics",
         )
-
-
-def stored_event_logs(stored: Mapping[int, PartitionPositions]) -> EventLogs:
-    """The latest incarnation of each topic that rows have seen."""
-    event_logs: EventLogs = {}
-    for positions in stored.values():
-        event_logs = later_of(
-            {topic: EventLog(each.topic_id, each.base) for topic, each in positions.topics.items()},
-            event_logs,
-        )
-    return event_logs
 
 
 def stored_offsets(

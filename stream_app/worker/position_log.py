@@ -18,11 +18,24 @@ from state.positions import (
     positions_key,
 )
 from state.user_rows import StoreError
-from stream_app.kafka.event_logs import EventLog, EventLogs
+from stream_app.kafka.event_logs import EventLog, EventLogs, later_of
 from stream_app.kafka.event_origin import EventOrigin
 from topics.catalog import USER_EVENTS
 
 _EVENT_TOPICS: Final = frozenset(spec.name for spec in USER_EVENTS)
+
+
+def event_logs_of(stored: Iterable[PartitionPositions]) -> EventLogs:
+    """The latest incarnation of each topic that the rows of some partitions have seen."""
+    event_logs: EventLogs = {}
+    for positions in stored:
+        seen = {
+            topic: EventLog(each.topic_id, each.base)
+            for topic, each in positions.topics.items()
+            if each.topic_id
+        }
+        event_logs = later_of(event_logs, seen)
+    return event_logs
 
 
 class PositionTable(Protocol):
@@ -91,15 +104,9 @@ class PositionLog:
         It was deleted: offsets would count from a base that the rows have left behind, and all events would look
         like replays.
         """
-        later: dict[str, EventLog] = {}
-        for positions in self._positions.values():
-            for topic, each in positions.topics.items():
-                current = later.get(topic) or self._event_logs.get(topic)
-                if current is not None and each.topic_id:
-                    is_other = each.topic_id != current.topic_id
-                    if each.base > current.base or (each.base == current.base and is_other):
-                        later[topic] = EventLog(each.topic_id, each.base)
-        return later
+        known = self._event_logs
+        later = later_of(known, event_logs_of(self._positions.values()))
+        return {topic: each for topic, each in later.items() if topic in known and each != known[topic]}
 
     def next_offset(self, topic: str, partition: int) -> int | None:
         """The next offset to read of a topic as it is now; None if it is not known."""
