@@ -1,12 +1,9 @@
 """Promise: what the rows know of the topics holds, whatever Kafka has forgotten."""
 
 import time
-from contextlib import closing
 from pathlib import Path
 
-import kafka
 import pytest
-from kafka.structs import OffsetAndMetadata
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import SETTINGS
@@ -19,6 +16,8 @@ from tests.support.shop_topics import (
     counts,
     delete_group,
     misplaced,
+    offsets_after,
+    remove_records,
     skipped,
     wait_for,
 )
@@ -121,12 +120,7 @@ def test_events_between_the_rows_and_the_committed_offset_are_read(
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
         assert worker.terminate() == 0
         sent = environment.send(map(to_record, clicks("committed", rounds=2)))
-        ends = {kafka.TopicPartition(CLICKS.name, each): 0 for each, _ in sent}
-        for partition, offset in sent:
-            ends[kafka.TopicPartition(CLICKS.name, partition)] = offset + 1
-        with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
-            offsets = {tp: OffsetAndMetadata(end, "", -1) for tp, end in ends.items()}
-            client.alter_group_offsets(environment.settings.app_id, offsets)
+        alter_committed(environment, offsets_after(CLICKS, sent))
         worker = environment.start_worker().wait_until_ready()
         wait_for(worker, 2 * len(USERS))
         assert counts(environment) == dict.fromkeys(USERS, 4)
@@ -139,7 +133,6 @@ def test_offsets_that_kafka_has_forgotten_are_known_from_the_rows(
 ) -> None:
     """Promise: records removed after Kafka forgot the committed offsets are counted, erasures among them."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
-        broker = environment.settings.broker
         worker = environment.start_worker().wait_until_ready()
         environment.send(map(to_record, clicks("read", rounds=2)))
         wait_for(worker, 2 * len(USERS))
@@ -153,12 +146,8 @@ def test_offsets_that_kafka_has_forgotten_are_known_from_the_rows(
             # no worker has read a record of this topic
             (ERASURES, environment.send(map(to_record, erasures))),
         ):
-            ends = {kafka.TopicPartition(topic.name, each): 0 for each, _ in sent}
-            for partition, offset in sent:
-                ends[kafka.TopicPartition(topic.name, partition)] = offset + 1
             if cut:
-                with closing(kafka.KafkaAdminClient(bootstrap_servers=broker)) as client:
-                    client.delete_records(ends)
+                remove_records(environment, offsets_after(topic, sent))
         environment.send(map(to_record, clicks("left", rounds=1)))
         status, report = environment.run_command("doctor")
         expected = f"{3 * len(USERS)} records of {CLICKS.name}, {len(USERS)} records of {ERASURES.name}"

@@ -1,16 +1,24 @@
 """Promise: no event is lost in silence because of its partition, a topic made anew, or records that Kafka removed."""
 
-from contextlib import closing
 from pathlib import Path
 
-import kafka
 import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import SETTINGS
 from tests.support.integration_environment import PARTITIONS, clean_environment
 from tests.support.kafka_records import to_record
-from tests.support.shop_topics import USERS, alter_committed, clicks, counts, misplaced, skipped, wait_for
+from tests.support.shop_topics import (
+    USERS,
+    alter_committed,
+    clicks,
+    counts,
+    misplaced,
+    offsets_after,
+    remove_records,
+    skipped,
+    wait_for,
+)
 from topics import admin
 from topics.catalog import CLICKS, USER_EVENTS, catalog
 
@@ -96,11 +104,7 @@ def test_records_that_retention_removed_are_counted(
         else:
             assert worker.terminate() == 0
         sent = environment.send(map(to_record, clicks("removed")))
-        ends = {partition: max(at for p, at in sent if p == partition) + 1 for partition, _ in sent}
-        with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
-            client.delete_records(
-                {kafka.TopicPartition(CLICKS.name, partition): end for partition, end in ends.items()}
-            )
+        remove_records(environment, offsets_after(CLICKS, sent))
         environment.send(map(to_record, clicks("left", rounds=1)))
         status, report = environment.run_command("doctor")
         if running:

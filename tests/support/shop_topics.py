@@ -1,6 +1,7 @@
 """Clicks of twenty users, and what a shop's Kafka does with their topics."""
 
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Final
 
@@ -12,7 +13,7 @@ from stream_app.kafka.partitioning import partition_of_key
 from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment
 from tests.support.kafka_records import KafkaRecord
 from tests.support.worker_handle import WorkerHandle, wait_until
-from topics.catalog import CLICKS
+from topics.catalog import CLICKS, TopicSpec
 from topics.events import Click
 
 USERS: Final = [f"user {number}" for number in range(20)]
@@ -51,12 +52,32 @@ def skipped(worker: WorkerHandle) -> float:
     return worker.metric("headrace_events_skipped_total", topic=CLICKS.name)
 
 
-def alter_committed(environment: IntegrationEnvironment, offset: int) -> None:
-    """Set the committed offset of each partition of the clicks, while no worker runs."""
-    tps = [kafka.TopicPartition(CLICKS.name, number) for number in range(PARTITIONS)]
+Offsets = Mapping[kafka.TopicPartition, int]
+
+
+def offsets_after(topic: TopicSpec, sent: Iterable[tuple[int, int]]) -> Offsets:
+    """The offset after the newest of some sent records in each partition; `sent` has their partitions and offsets."""
+    ends: dict[kafka.TopicPartition, int] = {}
+    for partition, offset in sent:
+        tp = kafka.TopicPartition(topic.name, partition)
+        ends[tp] = max(ends.get(tp, 0), offset + 1)
+    return ends
+
+
+def remove_records(environment: IntegrationEnvironment, before: Offsets) -> None:
+    """Remove the records before some offsets, as retention does."""
     with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
-        offsets = {tp: OffsetAndMetadata(offset, "", -1) for tp in tps}
-        client.alter_group_offsets(environment.settings.app_id, offsets)
+        client.delete_records(dict(before))
+
+
+def alter_committed(environment: IntegrationEnvironment, offsets: Offsets | int) -> None:
+    """Set the committed offsets, while no worker runs; a number is that of each partition of the clicks."""
+    if isinstance(offsets, int):
+        tps = (kafka.TopicPartition(CLICKS.name, number) for number in range(PARTITIONS))
+        offsets = dict.fromkeys(tps, offsets)
+    with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
+        committed = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
+        client.alter_group_offsets(environment.settings.app_id, committed)
 
 
 def delete_group(environment: IntegrationEnvironment) -> None:
