@@ -3,18 +3,20 @@
 import json
 import os
 import re
+from collections.abc import Collection
 from difflib import get_close_matches
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from stream_app.errors import UserError
+from stream_app.settings.base import FILE_SUFFIX, is_confidential
 from stream_app.settings.groups import Settings
+from stream_app.settings.secret_files import SettingsError, read_secret_files
+from topics.secret import Secret
 
-
-class SettingsError(UserError):
-    """A setting is invalid; the message is one sentence for the user who set it."""
+_LIST_HINT: Final = " `headrace settings` lists all settings."
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -34,27 +36,19 @@ def load_settings(**overrides: object) -> Settings:
     --------
     >>> load_settings(list_length="many")
     Traceback (most recent call last):
-    stream_app.settings.loading.SettingsError: HEADRACE_LIST_LENGTH: Input should be a valid integer, ...
+    stream_app.settings.secret_files.SettingsError: HEADRACE_LIST_LENGTH: Input should be a valid integer, ...
     """
     values = {name: value for name, value in overrides.items() if value is not None}
-    known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields} | {
-        "HEADRACE_DATA",
-        "HEADRACE_CACHE",
+    confidential = {
+        variable_of(name): name for name, field in Settings.model_fields.items() if is_confidential(field)
     }
-    for variable in sorted(os.environ):
-        if variable.startswith("HEADRACE_") and variable not in known:
-            close_matches = get_close_matches(variable, known, n=1)
-            suggestion = f" Did you mean {close_matches[0]}?" if close_matches else ""
-            raise SettingsError(
-                f"{variable} is not a setting.{suggestion} `headrace settings` lists all settings."
-            )
+    _check_names(confidential)
+    from_files = {variable: name for variable, name in confidential.items() if name not in values}
+    values |= read_secret_files(from_files, os.environ)
     try:
         return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "?"
-        message = f"HEADRACE_{name.removeprefix('HEADRACE_')}: {first['msg']} (got {first.get('input')!r})."
-        raise SettingsError(message + " `headrace settings` lists all settings.") from None
+        raise SettingsError(_message(error.errors()[0], confidential)) from None
     except PydanticSettingsError as error:
         # Invalid JSON: pydantic's error names the field, but not the error in its text.
         match = re.search(r'field "(\w+)"', str(error))
@@ -69,20 +63,62 @@ def load_settings(**overrides: object) -> Settings:
         }.get(name, "a JSON list, such as '[\"popularity\"]'")
         raise SettingsError(
             f"HEADRACE_{name}: Input should be {expected} "
-            f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists all settings."
+            f"(got {os.environ.get(f'HEADRACE_{name}')!r}).{_LIST_HINT}"
         ) from None
 
 
-def without_password(url: str) -> str:
-    """A Redis URL without its password, for display.
+def variable_of(name: str) -> str:
+    """The variable of a setting.
 
     Examples
     --------
-    >>> without_password("redis://:secret@cache:6379/0")
-    'redis://cache:6379/0'
+    >>> variable_of("list_length")
+    'HEADRACE_LIST_LENGTH'
     """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return f"HEADRACE_{name.upper()}"
+
+
+def _check_names(confidential: Collection[str]) -> None:
+    """Reject an unknown variable."""
+    known = {variable_of(name) for name in Settings.model_fields}
+    known |= {variable + FILE_SUFFIX for variable in confidential} | {"HEADRACE_DATA", "HEADRACE_CACHE"}
+    for variable in sorted(os.environ):
+        if variable.startswith("HEADRACE_") and variable not in known:
+            close_matches = get_close_matches(variable, known, n=1)
+            suggestion = f" Did you mean {close_matches[0]}?" if close_matches else ""
+            raise SettingsError(f"{variable} is not a setting.{suggestion}{_LIST_HINT}")
+
+
+def _message(error: Any, confidential: Collection[str]) -> str:
+    """One sentence for an error of pydantic; it quotes no value that may contain a secret."""
+    if not error["loc"]:  # a check of several settings, whose message names them
+        return f"{error['msg']}.{_LIST_HINT}"
+    variable = variable_of(str(error["loc"][0]).removeprefix("HEADRACE_"))
+    value = error.get("input")
+    if variable in confidential:
+        return f"{variable}: {error['msg']}.{_LIST_HINT}"
+    displayed = without_password(value) if isinstance(value, str) else value
+    return f"{variable}: {error['msg']} (got {displayed!r}).{_LIST_HINT}"
+
+
+def without_password(url: str) -> str:
+    """A URL without its user and password, for display; any other text as it is.
+
+    Examples
+    --------
+    >>> without_password("redis://:secret@cache:6379/0?password=secret&db=1")
+    'redis://cache:6379/0?db=1'
+    """
+    if "://" not in url:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as an unclosed bracket
+        return url.partition("://")[0] + "://..."
+    if "@" in parts.path + parts.query + parts.fragment:  # a password with "/", "?" or "#"
+        return f"{parts.scheme}://..."
+    query = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name.lower()]
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(query)).geturl()
 
 
 def embedded_override(name: str) -> str | None:
@@ -105,8 +141,13 @@ def embedded_override(name: str) -> str | None:
 
 def child_environment(**settings: object) -> dict[str, str]:
     """The environment of a child process: this environment, plus `settings` as ``HEADRACE_*`` variables."""
-    variables = {
-        f"HEADRACE_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
-        for name, value in settings.items()
-    }
-    return {**os.environ, **variables}
+    variables = {variable_of(name): _as_text(value) for name, value in settings.items()}
+    files = {variable + FILE_SUFFIX for variable in variables}
+    inherited = {name: value for name, value in os.environ.items() if name not in files}
+    return {**inherited, **variables}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)

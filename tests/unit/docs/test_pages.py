@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stream_app.metrics import Metrics
-from stream_app.settings import Settings
+from stream_app.settings import Settings, variable_of
+from stream_app.settings.base import is_confidential
 from stream_app.trainer.metrics import TrainerMetrics
 from tests.support import ROOT
 
@@ -58,7 +59,10 @@ def test_named_tests_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_settings_exist(page: Path) -> None:
     named = set(re.findall(r"HEADRACE_[A-Z_]*[A-Z]", page.read_text())) - FOLDER_VARIABLES
-    assert named <= {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
+    files = {
+        f"{variable_of(name)}_FILE" for name, field in Settings.model_fields.items() if is_confidential(field)
+    }
+    assert named <= {variable_of(name) for name in Settings.model_fields} | files
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
