@@ -161,6 +161,7 @@ def _make_learner(settings: Settings, metrics: TrainerMetrics) -> Learner:
         max_items=settings.max_items,
         seed=settings.seed,
         n_segments=settings.segment_slots,
+        session_gap=settings.session_gap,
     )
     content = ItemContent(settings.text_dimensions, image_dimensions=settings.image_dimensions)
     return Learner(TwoTowerTraining(shape, config, content=content), metrics, settings.limits)

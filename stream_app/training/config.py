@@ -63,6 +63,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Divides the logits that generated sessions are sampled from; larger ones vary them more."""
     max_items: int = 200_000
     """Item vectors; a full index evicts the longest unused."""
+    session_gap: float = 1_800.0
+    """Seconds of inactivity that close a sequence."""
     seed: int = 7
 
 

@@ -10,13 +10,17 @@ from stream_app.models.two_tower_network import NetworkShape
 from stream_app.training.config import ShapeOptions, TrainingConfig
 
 _VARIABLE: Final = "HEADRACE_NEURAL_OPTIONS"
-_SETTINGS_OF_THEIR_OWN: Final = {"max_items": "HEADRACE_MAX_ITEMS", "seed": "HEADRACE_SEED"}
+_SETTINGS_OF_THEIR_OWN: Final = {
+    "max_items": "HEADRACE_MAX_ITEMS",
+    "seed": "HEADRACE_SEED",
+    "session_gap": "HEADRACE_SESSION_GAP",
+}
 
 Options = Mapping[str, object]
 
 
 def configure(
-    options: Options, *, max_items: int, seed: int, n_segments: int
+    options: Options, *, max_items: int, seed: int, n_segments: int, session_gap: float = 1_800.0
 ) -> tuple[NetworkShape, TrainingConfig]:
     """The dimensions and the configuration of a training.
 
@@ -51,7 +55,7 @@ def configure(
         )
     return (
         NetworkShape(**msgspec.structs.asdict(shape), n_segments=n_segments),
-        msgspec.structs.replace(config, max_items=max_items, seed=seed),
+        msgspec.structs.replace(config, max_items=max_items, seed=seed, session_gap=session_gap),
     )
 
 

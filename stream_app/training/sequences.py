@@ -31,6 +31,31 @@ class Sequence(NamedTuple):
     """Slots of the user's segments, shape (s,)."""
 
 
+class BufferState(NamedTuple):
+    """All sequences of a buffer, by part.
+
+    Attributes
+    ----------
+    open
+        The first target is the first interaction that was not learned.
+    newest, reservoir
+        Closed ones; the newest from the oldest on.
+    n_closed
+        Sequences that were closed so far.
+    returning
+        What the next sequences of users without an open one begin with; none of it is predicted.
+    replayed_from
+        First target of each open one when it is replayed, shape (open,).
+    """
+
+    open: list[Sequence]
+    newest: list[Sequence]
+    reservoir: list[Sequence]
+    n_closed: int
+    returning: list[Sequence]
+    replayed_from: Rows
+
+
 class OpenSequence:
     """The interactions of a user that are not in the buffer yet."""
 
@@ -47,13 +72,14 @@ class OpenSequence:
         """What is replayed from: a context of earlier sessions was replayed with these."""
 
     @classmethod
-    def of(cls, sequence: Sequence) -> "OpenSequence":
+    def of(cls, sequence: Sequence, replayed_from: int = 1) -> "OpenSequence":
         """An open sequence with the interactions of another; those before the first target were learned."""
         result = cls(sequence.user_hash)
         result.items, result.kinds = sequence.items.tolist(), sequence.kinds.tolist()
         result.times = sequence.times.tolist()
         result.segments = sequence.segments
         result.n_learned = sequence.first_target
+        result.first_target = replayed_from
         return result
 
     def sequence(self, first_target: int) -> Sequence:
@@ -242,26 +268,32 @@ class SequenceBuffer:
         for each in (*self._open.values(), *self._returning.values()):
             each.items = [NO_ROW if item in dropped else item for item in each.items]
 
-    def state(self) -> dict[str, list[Sequence] | int]:
-        """All sequences, by part; they share no memory with what changes later."""
-        return {
-            "open": [each.sequence(each.n_learned) for each in self._open.values()],
-            "newest": self._newest_in_order(),
-            "reservoir": list(self._reservoir),
-            "n_closed": self._n_closed,
-        }
+    def state(self) -> BufferState:
+        """All sequences; they share no memory with what changes later."""
+        open_ = list(self._open.values())
+        return BufferState(
+            [each.sequence(each.n_learned) for each in open_],
+            self._newest_in_order(),
+            list(self._reservoir),
+            self._n_closed,
+            [each.sequence(each.n_learned) for each in self._returning.values()],
+            np.array([each.first_target for each in open_], np.int32),
+        )
 
-    def restore(
-        self, open_: list[Sequence], newest: list[Sequence], reservoir: list[Sequence], n_closed: int
-    ) -> None:
-        """Continue with the parts of `state`; what exceeds the bounds of this buffer is dropped."""
-        self._open = OrderedDict((each.user_hash, OpenSequence.of(each)) for each in open_[-self._max_open :])
+    def restore(self, state: BufferState) -> None:
+        """Continue with the result of `state`; what exceeds the bounds of this buffer is dropped."""
+        open_ = list(zip(state.open, state.replayed_from.tolist(), strict=True))[-self._max_open :]
+        self._open = OrderedDict((each.user_hash, OpenSequence.of(each, first)) for each, first in open_)
         self._replayable = {each.user_hash: each for each in self._open.values() if len(each.items) > 1}
         self._unlearned = {
             each.user_hash: None for each in self._open.values() if max(1, each.n_learned) < len(each.items)
         }
-        self._newest, self._next = newest[-self._max_newest :], 0
-        self._reservoir, self._n_closed = reservoir[: self._max_reservoir], n_closed
+        self._newest, self._next = state.newest[-self._max_newest :], 0
+        self._reservoir, self._n_closed = state.reservoir[: self._max_reservoir], state.n_closed
+        returning = state.returning[-self._max_open :]
+        self._returning = OrderedDict(
+            (each.user_hash, OpenSequence.of(each, len(each.items))) for each in returning
+        )
 
 
 def _replayed(open_: OpenSequence) -> Sequence:

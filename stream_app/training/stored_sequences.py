@@ -5,9 +5,44 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.training.sequences import NO_SEGMENTS, Sequence
+from stream_app.training.sequences import NO_SEGMENTS, BufferState, Sequence
 
 Stored = dict[str, Any]
+
+
+def pack_buffer(state: BufferState) -> Stored:
+    """The parts of a buffer."""
+    return {
+        "open": pack_sequences(state.open),
+        "newest": pack_sequences(state.newest),
+        "reservoir": pack_sequences(state.reservoir),
+        "n_closed": state.n_closed,
+        "returning": pack_sequences(state.returning),
+        "replayed_from": state.replayed_from,
+    }
+
+
+def unpack_buffer(stored: Mapping[str, Any]) -> BufferState:
+    """The result of `pack_buffer`; also of a version without contexts of returning users, which starts with none.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other.
+    """
+    open_ = unpack_sequences(stored["open"])
+    replayed_from = np.asarray(stored.get("replayed_from", np.ones(len(open_), np.int32)))
+    returning = unpack_sequences(stored["returning"]) if "returning" in stored else []
+    if len(replayed_from) != len(open_):
+        raise ValueError("the first targets do not fit the open sequences")
+    return BufferState(
+        open_,
+        unpack_sequences(stored["newest"]),
+        unpack_sequences(stored["reservoir"]),
+        int(stored["n_closed"]),
+        returning,
+        replayed_from,
+    )
 
 
 def pack_sequences(sequences: Iterable[Sequence]) -> Stored:

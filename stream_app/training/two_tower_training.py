@@ -34,7 +34,7 @@ from stream_app.training.loss import Batch, LossOptions, TrainingLoss
 from stream_app.training.negatives import NegativeSampler
 from stream_app.training.optimizer import DENSE, RowMoments, rates_at, train_step
 from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer, key_of_hash, user_key
-from stream_app.training.stored_sequences import pack_sequences, unpack_sequences
+from stream_app.training.stored_sequences import pack_buffer, unpack_buffer
 from topics.events import CatalogItem
 from topics.records import Kind
 
@@ -71,7 +71,9 @@ class TwoTowerTraining:
         self.shape: Final = shape
         self.config: Final = config
         self.items: Final = IdIndex(config.max_items, self._forget_rows)
-        self.buffer: Final = buffer or SequenceBuffer(length=shape.context_length + 1, seed=config.seed)
+        self.buffer: Final = buffer or SequenceBuffer(
+            length=shape.context_length + 1, gap=config.session_gap, seed=config.seed
+        )
         self.n_interactions = 0
         self.n_steps = 0
         self.n_predictions = 0
@@ -317,7 +319,6 @@ class TwoTowerTraining:
         """
         size = self.items.size
         columns = {name: array[:size].copy() for name, array in self._columns().items()}
-        buffer: Any = self.buffer.state()
         return {
             "shape": msgspec.to_builtins(self.shape),
             "items": self.items.state(),
@@ -327,10 +328,7 @@ class TwoTowerTraining:
             "average": self.average.state(np.arange(size), self.vectors[:size]),
             "contents": self.contents.state(),
             "progress": [self.n_interactions, self.n_steps, self.n_predictions],
-            "open": pack_sequences(buffer["open"]),
-            "newest": pack_sequences(buffer["newest"]),
-            "reservoir": pack_sequences(buffer["reservoir"]),
-            "n_closed": buffer["n_closed"],
+            **pack_buffer(self.buffer.state()),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -364,12 +362,7 @@ class TwoTowerTraining:
             check_parameters(served_parameters(averages, self.shape), self.shape)
         self.average.restore(state["average"])
         self.n_interactions, self.n_steps, self.n_predictions = (int(n) for n in state["progress"])
-        self.buffer.restore(
-            unpack_sequences(state["open"]),
-            unpack_sequences(state["newest"]),
-            unpack_sequences(state["reservoir"]),
-            int(state["n_closed"]),
-        )
+        self.buffer.restore(unpack_buffer(state))
         self._key = jax.random.fold_in(jax.random.key(self.config.seed), self.n_steps)
 
     def _columns(self) -> dict[str, NDArray[Any]]:

@@ -134,7 +134,7 @@ def test_no_id_no_event_and_no_item_vector_travels(tmp_path: Path, privacy: Priv
     for shop in shops:
         training = shop.training
         state = training.buffer.state()
-        for sequence in [*state["newest"], *state["open"]]:  # type: ignore[misc]
+        for sequence in [*state.newest, *state.open]:
             assert sequence.user_hash.to_bytes(8, "little") not in seen
             assert sequence.items.tobytes() not in seen
             assert sequence.times.tobytes() not in seen

@@ -7,8 +7,9 @@ import pytest
 
 from state.snapshots.files import FolderFiles
 from state.snapshots.store import SnapshotStore
+from stream_app.models.item_content import ItemContent
 from stream_app.settings import Settings
-from stream_app.training.two_tower_training import user_key
+from stream_app.training.two_tower_training import TwoTowerTraining, user_key
 from tests.support.trainer_handle import Checkpoints, InteractionLog, TrainerHandle
 
 SESSIONS = 150
@@ -89,6 +90,35 @@ def test_a_killed_trainer_goes_on_where_it_was(
     versions = [each.version for each in checkpoints.announcements()]
     assert len(versions) > before
     assert versions == sorted(set(versions))
+
+
+def test_a_trainer_that_was_killed_between_two_sessions_knows_the_first_one(
+    settings: Settings,
+    store: Path,
+    tmp_path: Path,
+    log: InteractionLog,
+    first: TrainerHandle,
+) -> None:
+    snapshots = SnapshotStore(FolderFiles(store / "trainer"))
+
+    def has_stored(offset: int) -> bool:
+        newest = snapshots.newest()
+        return newest is not None and ["interactions", 0, offset] in newest.state["positions"]
+
+    *users, _ = log.add_sessions(SESSIONS)  # the session of the last one is open
+    first.wait_until(lambda: has_stored(INTERACTIONS), "a snapshot")
+    first.kill()
+    log.return_users(users[:30], "item 3")
+    with TrainerHandle(settings, store, tmp_path / "second.log") as second:
+        second.wait_until(lambda: has_stored(INTERACTIONS + 30), "a snapshot of the second")
+        snapshot = snapshots.newest()
+        assert snapshot is not None
+        training = TwoTowerTraining(content=ItemContent())
+        training.restore(snapshot.state["training"])
+        for number, user in enumerate(users[:30]):
+            # the last four items of the session before, half an hour ago or more, and the new one
+            items = [*(f"item {(number * 7 + at) % 40}" for at in range(2, 6)), "item 3"]
+            assert training.recent(user)[0] == items
 
 
 def test_a_second_trainer_stands_by_and_takes_over(

@@ -164,6 +164,10 @@ class InteractionLog:
         self._send(records)
         return users
 
+    def return_users(self, users: list[str], item: str) -> None:
+        """Write one more view of an item by each of some users."""
+        self._send([self._record(user, Kind.VIEW, (Line(item),)) for user in users])
+
     def erase(self, user: str) -> None:
         """Write what a worker writes for an erasure."""
         self._send([self._record(user, Kind.ERASE, ())])

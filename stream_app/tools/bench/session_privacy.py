@@ -39,8 +39,7 @@ class SessionPrivacy(NamedTuple):
 def sequences_of(training: TwoTowerTraining) -> list[ItemSequence]:
     """All sequences of a training with a choice."""
     state = training.buffer.state()
-    parts = (state["reservoir"], state["open"])
-    return [each for part in parts if isinstance(part, list) for each in part if len(each.items) > 1]
+    return [each for each in [*state.reservoir, *state.open] if len(each.items) > 1]
 
 
 def learn_privately(

@@ -104,9 +104,11 @@ def run_client(options: FederationClientOptions) -> None:
     accounting = import_package("stream_app.federation.accounting", _EXTRA, _PURPOSE)
     check_writable(options.output, "--output")
     record = PrivacyRecord(options.output.with_name(options.output.name + ".privacy.json"))
-    data = data_module.read_shop(options, load_settings())
+    settings = load_settings()
+    data = data_module.read_shop(options, settings)
     content = None if options.without_catalog else data.content
-    training = training_module.TwoTowerTraining(content=content)
+    config = training_module.TrainingConfig(session_gap=settings.session_gap)
+    training = training_module.TwoTowerTraining(config=config, content=content)
     learned, newest = data.split(options.validation_share)
     for entry in data.entries:
         training.add_catalog(entry)

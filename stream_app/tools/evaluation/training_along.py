@@ -55,6 +55,7 @@ def train_along(
         max_items=settings.max_items,
         seed=settings.seed,
         n_segments=settings.segment_slots,
+        session_gap=settings.session_gap,
     )
     learned = training.TwoTowerTraining(shape, config, content=content)
     interval = {} if publish_interval is None else {"publish_interval": publish_interval}

@@ -96,6 +96,7 @@ def test_the_learner_has_the_settings_of_the_trainer(tmp_path: Path) -> None:
         segment_slots=8,
         text_dimensions=4,
         image_dimensions=2,
+        session_gap=300.0,
         max_event_future=9.0,
         neural_options={"encoder": "gru", "rows": 2, "negatives": 8, "augmentations": ["crop"]},
     )
@@ -107,6 +108,18 @@ def test_the_learner_has_the_settings_of_the_trainer(tmp_path: Path) -> None:
     for number in range(20):
         training.add(f"user {number // 4}", f"item {number}", Kind.VIEW, 10.0 * number, ("country:FR",))
     assert len(training.items) <= 5
+
+
+@pytest.mark.parametrize(("gap", "closed"), [(300.0, True), (1_800.0, False)])
+def test_the_sessions_of_the_trainer_are_closed_by_the_setting_of_the_workers(
+    tmp_path: Path, gap: float, closed: bool
+) -> None:
+    settings = load_settings(data_dir=tmp_path, session_gap=gap)
+    training = process_module._make_learner(settings, TrainerMetrics()).training
+    for item, ts in (("pan", 0.0), ("pot", 60.0)):
+        training.add("ann", item, Kind.VIEW, ts)
+    training.add("bob", "lid", Kind.VIEW, 660.0)
+    assert training.recent("ann")[0] == ([] if closed else ["pan", "pot"])
 
 
 def test_entries_later_than_the_limit_of_the_workers_are_not_learned(tmp_path: Path) -> None:

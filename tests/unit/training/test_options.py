@@ -40,7 +40,7 @@ VALUES: dict[str, object] = {
 
 
 def configured(options: dict[str, object]) -> dict[str, object]:
-    shape, config = configure(options, max_items=50, seed=3, n_segments=4)
+    shape, config = configure(options, max_items=50, seed=3, n_segments=4, session_gap=60.0)
     return {**msgspec.to_builtins(shape), **msgspec.to_builtins(config)}
 
 
@@ -52,6 +52,7 @@ def test_all_options_reach_the_training() -> None:
         found = result[name]
         assert (list(found) if isinstance(found, tuple) else found) == value != defaults[name]
     assert (result["max_items"], result["seed"], result["n_segments"]) == (50, 3, 4)
+    assert result["session_gap"] == 60.0
 
 
 def test_without_options_all_is_as_by_default() -> None:
@@ -71,6 +72,7 @@ def test_without_options_all_is_as_by_default() -> None:
         ({"in_batch": 1}, "in_batch is not 1"),
         ({"negatives": 10**9}, "negatives is not 1000000000"),
         ({"seed": 1}, "seed is the setting HEADRACE_SEED."),
+        ({"session_gap": 60.0}, "session_gap is the setting HEADRACE_SESSION_GAP."),
         ({"contrast": 0.1}, "contrast compares changed sequences and needs augmentations."),
     ],
 )

@@ -1,11 +1,10 @@
 """The bounded memory of sequences, and their packing into batches."""
 
-from typing import Any
-
 import numpy as np
 
 from stream_app.training.batches import Packer
 from stream_app.training.sequences import NO_ROW, Sequence, SequenceBuffer
+from stream_app.training.stored_sequences import pack_buffer, unpack_buffer
 
 HOUR = 3_600.0
 
@@ -70,8 +69,7 @@ def test_open_sequences_are_replayed_while_none_is_closed() -> None:
     assert {each.user_hash for each in sampled} == set(range(1, 20, 2))
     assert {(len(each.items), each.first_target) for each in sampled} == {(2, 1)}
     restored = SequenceBuffer(length=4, gap=HOUR)
-    state: Any = buffer.state()
-    restored.restore(state["open"], state["newest"], state["reservoir"], state["n_closed"])
+    restored.restore(buffer.state())
     restored.forget_user(3)
     assert {each.user_hash for each in restored.sample(100)} == set(range(1, 20, 2)) - {3}
 
@@ -98,7 +96,7 @@ def test_after_an_erasure_the_oldest_sequences_are_replaced_first() -> None:
     add_sessions(range(8))
     buffer.forget_user(5)
     add_sessions(range(8, 11))
-    users = [each.user_hash for each in buffer.state()["newest"]]  # type: ignore[union-attr]
+    users = [each.user_hash for each in buffer.state().newest]
     # the last session is open, and in no part of the newest
     assert users == [4, 6, 7, 8, 9]
 
@@ -182,3 +180,35 @@ def test_the_contexts_of_returning_users_are_bounded_and_forget() -> None:
     [returned] = [each for each in buffer.pop_new() if each.user_hash == 48]
     assert returned.items.tolist() == [NO_ROW, 11, 12]
     assert 47 not in {each.user_hash for each in buffer.sample(200)}
+
+
+def test_a_restored_buffer_knows_the_sessions_before() -> None:
+    buffer = SequenceBuffer(length=10, overlap=3, gap=1_800.0)
+    for user in range(1, 4):
+        for at in range(5):
+            buffer.add(user, 10 * user + at, 0, 60.0 * at)
+    buffer.add(3, 35, 0, 24 * HOUR)  # the others wait for their return
+    list(buffer.pop_new())
+    restored = SequenceBuffer(length=10, overlap=3, gap=1_800.0)
+    restored.restore(unpack_buffer(pack_buffer(buffer.state())))
+    for each in (buffer, restored):
+        each.add(1, 15, 0, 24 * HOUR + 60.0)
+        [returned] = each.pop_new()
+        assert (returned.items.tolist(), returned.first_target) == ([12, 13, 14, 15], 3)
+        # An open sequence is replayed for what is new in it, after the start as before.
+        replayed = {(each.items.tolist()[0], each.first_target) for each in each.sample(200)}
+        assert replayed == {(10, 1), (20, 1), (30, 1), (12, 3), (32, 3)}
+    smaller = SequenceBuffer(gap=1_800.0, max_open=1)
+    smaller.restore(buffer.state())
+    assert len(smaller._returning) == len(smaller._open) == 1
+
+
+def test_a_state_of_a_version_without_contexts_is_restored() -> None:
+    buffer = SequenceBuffer(gap=1_800.0)
+    for at in range(3):
+        buffer.add(1, at, 0, 60.0 * at)
+    stored = pack_buffer(buffer.state())
+    del stored["returning"], stored["replayed_from"]
+    restored = SequenceBuffer(gap=1_800.0)
+    restored.restore(unpack_buffer(stored))
+    assert [each.first_target for each in restored.sample(5)] == [1] * 5

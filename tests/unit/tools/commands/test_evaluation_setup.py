@@ -8,6 +8,7 @@ from stream_app.settings import Settings
 from stream_app.tools.commands.evaluation_setup import add_trainer, item_content
 from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import CatalogItem, Click
+from topics.records import Kind
 
 CLICK = Click(event_id="1", user_id="ann", ts=0, item_id="pan")
 TEXT = CatalogItem(ts=0, item_id="pan", text_embedding=[1.0, 0.0, 0.0])
@@ -44,12 +45,16 @@ def test_settings_go_before_the_log() -> None:
 def test_the_options_of_the_trainer_are_those_of_an_evaluation() -> None:
     pytest.importorskip("jax", reason="the two-tower model needs JAX: pip install 'headrace[neural]'")
     models = ModelSet(["popularity", "two_tower"])
-    settings = Settings(max_items=50, segment_slots=8, neural_options={"encoder": "gru", "young_steps": 1})
+    options: dict[str, object] = {"encoder": "gru", "young_steps": 1}
+    settings = Settings(max_items=50, segment_slots=8, session_gap=300.0, neural_options=options)
     add_trainer(models, settings)
     [trainer] = [each for each in models.learners if each.name == "two_tower_trainer"]
     training = trainer.training  # type: ignore[attr-defined]
     assert (training.shape.encoder, training.shape.n_segments) == ("gru", 8)
     assert (training.config.young_steps, training.config.max_items) == (1, 50)
+    for user, ts in (("ann", 0.0), ("bob", 400.0)):
+        training.add(user, "pan", Kind.VIEW, ts)
+    assert training.recent("ann")[0] == [], "its session is closed"
     with pytest.raises(UserError, match="HEADRACE_NEURAL_OPTIONS: encoder is not 'lstm'"):
         add_trainer(models, Settings(neural_options={"encoder": "lstm"}))
 
