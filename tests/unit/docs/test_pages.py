@@ -79,3 +79,18 @@ def test_every_named_target_of_make_has_a_rule() -> None:
     assert {"wheels", "demo", "test", "faults"} <= named
     assert named <= rules
     assert phony == rules
+
+
+def test_the_page_of_the_two_tower_model_is_one_page() -> None:
+    page = (ROOT / "docs" / "neural.md").read_text()
+    headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert headings == [
+        "To switch it on",
+        "The model",
+        "What is trained when",
+        "What travels",
+        "When it fails",
+        "Sources",
+    ]
+    assert page.count("\n") <= 80
+    assert len(page.split()) <= 900
