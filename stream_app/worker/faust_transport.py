@@ -28,6 +28,7 @@ from stream_app.kafka.log_consumer import log_ends
 from stream_app.kafka.metadata_backoff import pause_after_failed_updates
 from stream_app.kafka.removed_records import report_removed_records
 from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
+from stream_app.worker.assignment_commits import AssignmentConsumer
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -124,11 +125,12 @@ class _ReadOffsets(dict[Any, int | None]):
         super().__setitem__(key, None if offset is None else _ReadOffset(offset))
 
 
-class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
+class DirectConsumer(AssignmentConsumer):
     """Faust's consumer; it delivers a message to its stream by a plain call.
 
     For each message Faust waits for the delivery or a suspension of the flow, with two tasks, so that a full queue
-    cannot block a rebalance. This is not needed: a rebalance cancels the fetcher, and the delivery with it.
+    cannot block a rebalance. This is not needed: a rebalance empties the queues. A message that waited for room is
+    then delivered to the next assignment, where the agent drops it (`stream_app.worker.assignment_commits`).
     """
 
     positions: Positions | None = None
@@ -165,21 +167,6 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         finally:
             self._idle.set()
 
-    async def _commit_offsets(
-        self, offsets: Any, start_new_transaction: bool = True
-    ) -> bool:  # Faust's signature
-        """Commit; forget offsets that were not committed.
-
-        Faust remembers them as committed even so: the last events before an idle time would stay uncommitted.
-        """
-        before = {tp: self._committed_offset.get(tp) for tp in offsets}
-        did_commit: bool = await super()._commit_offsets(offsets, start_new_transaction)
-        if not did_commit:
-            for tp, offset in offsets.items():
-                if self._committed_offset.get(tp) == offset:
-                    self._committed_offset[tp] = before[tp]
-        return did_commit
-
     async def _commit(self, offsets: Any) -> bool:
         """Store the positions and commit, unless the thread that talks to Kafka has ended or ends meanwhile.
 
@@ -187,6 +174,8 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         wait for them for ever.
         """
         has_ended = self._thread._shutdown  # noqa: SLF001  # Faust has no public way to it
+        if self._is_outdated:
+            return False
         allowed = offsets if self.positions is None else await self.positions.store(offsets)
         if has_ended.is_set() or not allowed:
             return False

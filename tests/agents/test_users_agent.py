@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import msgspec
+import pytest
 
 from state.row import decode_row
 from stream_app.client.redis_contract import user_key
@@ -129,6 +130,23 @@ async def test_a_barrier_that_closes_again_holds_later_events(worker: WorkerWith
         assert worker.count("events.click", "accepted") == 1
         worker.catch_up_barrier.set()
         await worker.until(lambda: worker.count("events.click", "accepted") == 2)
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["closed", "open"])
+async def test_events_of_an_earlier_assignment_are_dropped(
+    worker: WorkerWithoutKafka, *, is_open: bool
+) -> None:
+    if is_open:
+        worker.catch_up_barrier.set()
+    async with worker.agent("users") as agent:
+        worker.app.consumer_generation_id += 1
+        await worker.click(agent, "ann", "shoe")
+        worker.app.consumer_generation_id += 1
+        await worker.click(agent, "ann", "sock")
+        await run_pending_tasks()
+        worker.catch_up_barrier.set()
+        await worker.until(lambda: worker.count("events.click", "accepted") > 0)
+    assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["sock"]
 
 
 async def test_an_event_under_a_foreign_key_is_forwarded_unchanged(worker: WorkerWithoutKafka) -> None:

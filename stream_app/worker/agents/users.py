@@ -212,9 +212,10 @@ def declare_users_agent(
         async for event in stream.events():  # type: ignore[attr-defined]
             if not catch_up_barrier.is_set():
                 await catch_up_barrier.wait()
-                if not is_current_assignment(event.message):
-                    # Its partition may have been revoked while it waited; the new owner reads it again.
-                    continue
+            if not is_current_assignment(event.message):
+                # Its partition may have been revoked while it waited, here or for room in the stream's queue; the new
+                # owner reads it again.
+                continue
             event_to_forward = await _handle(events, event.message, store, is_current_assignment)
             if event_to_forward is not None:
                 await forward(event.message, event_to_forward.user_id)

@@ -107,6 +107,7 @@ class _CommittingConsumer(DirectConsumer):
             return answer
 
         self.app = SimpleNamespace(
+            consumer_generation_id=1,
             producer=SimpleNamespace(flush=flush),
             tables=SimpleNamespace(on_commit=lambda _: None),
             monitor=SimpleNamespace(on_tp_commit=lambda _: None),

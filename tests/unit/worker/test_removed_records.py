@@ -18,6 +18,7 @@ class Consumer(DirectConsumer):
     def __init__(self, committed: int | None) -> None:
         self.app = SimpleNamespace(topics=SimpleNamespace(acks_enabled_for=lambda name: name == CLICKS.topic))
         self.assigned = {CLICKS, CHANGELOG}
+        self._is_positioned = True
         self.processed: dict[TopicPartition, int] = {}
         self._acked: dict[Any, list[int]] = {CLICKS: []}
         self._committed_offset = {CLICKS: committed}

@@ -1,0 +1,70 @@
+"""A consumer that commits what its current assignment has processed, and nothing else.
+
+Faust counts processed events by their offsets alone. An event may outlive its assignment: it waited for the catch-up
+barrier, or for room in the queue of its stream, while the partitions were revoked. It is dropped then, or its row
+was, and its new owner reads it again. Counted in the next assignment of the partition, Faust would commit it, and of
+a partition without a committed offset all events before it: the first erasures of a partition were lost so.
+"""
+
+from typing import Any
+
+from faust.transport.drivers import aiokafka as faust_kafka
+
+
+class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
+    """Faust's consumer, without the events of earlier assignments."""
+
+    _is_positioned = False
+    """Whether the partitions of this assignment have their positions: nothing is committed before."""
+
+    _selected_in: int | None = None
+    """The generation of the group in which the offsets of the commit in progress were selected."""
+
+    def ack(self, message: Any) -> bool:
+        """Note that an event of the current assignment was processed."""
+        if message.generation_id == self.app.consumer_generation_id:
+            return bool(super().ack(message))
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return False
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """Take up an assignment."""
+        self._is_positioned = False
+        # Events that were processed while the partitions were revoked.
+        for processed in (self._acked, self._acked_index, self._gap):
+            processed.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets; Faust does it for a fetch that a rebalance has overtaken, too."""
+        generation = self.app.consumer_generation_id
+        await super().perform_seek()
+        self._is_positioned = generation == self.app.consumer_generation_id
+
+    def _filter_committable_offsets(self, tps: Any) -> dict[Any, int]:
+        return super()._filter_committable_offsets(tps) if self._is_positioned else {}
+
+    async def _commit_offsets(
+        self, offsets: Any, start_new_transaction: bool = True
+    ) -> bool:  # Faust's signature
+        """Commit; forget offsets that were not committed.
+
+        Faust remembers them as committed even so: the last events before an idle time would stay uncommitted.
+        """
+        before = {tp: self._committed_offset.get(tp) for tp in offsets}
+        self._selected_in = self.app.consumer_generation_id
+        try:
+            did_commit: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        finally:
+            self._selected_in = None
+        if not did_commit:
+            for tp, offset in offsets.items():
+                if self._committed_offset.get(tp) == offset:
+                    self._committed_offset[tp] = before[tp]
+        return did_commit
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether a rebalance came while the producer was flushed for a commit: it dropped rows of these events."""
+        return self._selected_in is not None and self._selected_in != self.app.consumer_generation_id
