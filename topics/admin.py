@@ -10,10 +10,17 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from kafka.admin import ConfigResource
-from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
+from topics.access import allows
 from topics.broker_client import TopicAdminError, broker_client
 from topics.catalog import TopicSpec
+from topics.kafka_connection import Broker
 from topics.topic_checks import Problem, TopicState, problems
 
 _SETTLE_MS: Final = 30_000
@@ -21,7 +28,7 @@ _POLL_SECONDS: Final = 0.05
 _NO_TOPIC_ID: Final = str(uuid.UUID(int=0))
 
 
-def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replication: int) -> list[str]:
+def create(specs: Iterable[TopicSpec], broker: Broker, *, partitions: int, replication: int) -> list[str]:
     """Create missing topics, and wait until each partition of `specs` has a leader.
 
     Parameters
@@ -62,7 +69,7 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
     return [spec.name for spec in specs if spec.name in created]
 
 
-def delete(names: Iterable[str], broker: str) -> list[str]:
+def delete(names: Iterable[str], broker: Broker) -> list[str]:
     """Delete topics and their records, and wait until the broker no longer lists them.
 
     Returns
@@ -90,31 +97,32 @@ def delete(names: Iterable[str], broker: str) -> list[str]:
     return to_delete
 
 
-def list_names(broker: str) -> list[str]:
+def list_names(broker: Broker) -> list[str]:
     """Names of all topics on the broker, including internal ones, sorted."""
     with broker_client(broker) as client:
         return sorted(client.list_topics())
 
 
-def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
+def describe(specs: Iterable[TopicSpec], broker: Broker) -> list[TopicState]:
     """The state of the topics on the broker, in the order of `specs`."""
     specs = list(specs)
     with broker_client(broker) as client:
         listed = {topic["name"]: topic for topic in client.describe_topics([spec.name for spec in specs])}
-        existing = [name for name, topic in listed.items() if not topic["error_code"]]
-        resources = [ConfigResource("topic", name) for name in existing]
-        configs = client.describe_configs(resources, config_filter="all")["topic"] if existing else {}
+        # One that may not be read would fail the request for all.
+        readable = [name for name, topic in listed.items() if not topic["error_code"] and _has_configs(topic)]
+        resources = [ConfigResource("topic", name) for name in readable]
+        configs = client.describe_configs(resources, config_filter="all")["topic"] if readable else {}
     return [_topic_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
 
 
-def topic_ids(specs: Iterable[TopicSpec], broker: str) -> dict[str, str]:
+def topic_ids(specs: Iterable[TopicSpec], broker: Broker) -> dict[str, str]:
     """Id of each topic that exists; empty ids from a broker before Kafka 2.8."""
-    return {
-        state.spec.name: state.topic_id for state in describe(specs, broker) if state.partitions is not None
-    }
+    with broker_client(broker) as client:
+        listed = client.describe_topics([spec.name for spec in specs])
+    return {topic["name"]: _topic_id(topic) for topic in listed if not topic["error_code"]}
 
 
-def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
+def check(specs: Iterable[TopicSpec], broker: Broker) -> list[Problem]:
     """Compare the broker with the catalog.
 
     Returns
@@ -128,6 +136,8 @@ def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
 def _topic_state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
     if topic is None or topic["error_code"]:
         error = for_code(topic["error_code"]) if topic else UnknownTopicOrPartitionError
+        if error is TopicAuthorizationFailedError:
+            return TopicState(spec=spec, is_denied=True)
         if error is not UnknownTopicOrPartitionError:
             raise TopicAdminError(f"The broker does not describe the topic {spec.name}: {error.__name__}")
         return TopicState(spec=spec)
@@ -140,6 +150,12 @@ def _topic_state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
         operations=frozenset(map(str, topic.get("authorized_operations") or ())),
         topic_id=_topic_id(topic),
     )
+
+
+def _has_configs(topic: Any) -> bool:
+    """Whether this client may read the settings of a topic; a broker that is too old does not tell."""
+    operations = topic.get("authorized_operations")
+    return not operations or allows(map(str, operations), "DESCRIBE_CONFIGS")
 
 
 def _topic_id(topic: Any) -> str:

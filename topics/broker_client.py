@@ -7,27 +7,60 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from kafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, SaslAuthenticationFailedError
+
+from topics.client_arguments import client_arguments
+from topics.connection_fault import find_refusal
+from topics.kafka_connection import Broker, CredentialsError, connection_of
 
 CONNECT_SECONDS: Final = 2.0
 BOOTSTRAP_MS: Final = 2_500
 REQUEST_MS: Final = 30_000
+_NOT_CONNECTED: Final = (KafkaConnectionError, NodeNotReadyError, SaslAuthenticationFailedError)
 
 
 class BrokerUnavailableError(ConnectionError):
-    """No broker answers."""
+    """No broker answers, or the one that does refuses the connection; the message is one sentence for people."""
 
-    def __init__(self, broker: str) -> None:
-        super().__init__(f"No Kafka broker answers at {broker}. Start one, or set HEADRACE_BROKER.")
-        self.broker: Final = broker
+
+def unavailable(broker: Broker) -> BrokerUnavailableError:
+    """The error for a broker to which no connection was made, with the cause that an attempt finds.
+
+    The attempt takes some seconds at most.
+    """
+    connection = connection_of(broker)
+    refusal = find_refusal(connection)
+    return BrokerUnavailableError(
+        refusal or f"No Kafka broker answers at {connection}. Start one, or set HEADRACE_BROKER."
+    )
 
 
 class TopicAdminError(RuntimeError):
     """The broker refused a request; the message is one sentence for people."""
 
 
+def denial(broker: Broker, error: BaseException) -> str | None:
+    """One sentence for an error that says that this client lacks a right; None for any other error.
+
+    Parameters
+    ----------
+    error
+        Of kafka-python or aiokafka.
+    """
+    name = type(error).__name__
+    if "AuthorizationFailed" not in name:
+        return None
+    denied = name.partition("AuthorizationFailed")[0]
+    words = {"Topic": "a topic", "Group": "a consumer group", "Cluster": "the cluster"}
+    resource = words.get(denied, "a transactional id")
+    return (
+        f"The broker at {broker} denies this client a right on {resource} ({error}). `headrace doctor` names the "
+        "missing ACLs."
+    )
+
+
 @contextlib.contextmanager
-def broker_client(broker: str) -> Iterator[Any]:
+def broker_client(broker: Broker) -> Iterator[Any]:
     """A connected admin client (kafka-python's), closed at the end.
 
     Raises
@@ -38,30 +71,35 @@ def broker_client(broker: str) -> Iterator[Any]:
         If the broker refuses a request.
     """
     if not _is_listening(broker):
-        raise BrokerUnavailableError(broker)
+        raise unavailable(broker)
     client = None
     with quiet_kafka_logger():
         try:
             client = KafkaAdminClient(
-                bootstrap_servers=broker.split(","),
+                **client_arguments(broker),
                 client_id="headrace-admin",
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
                 request_timeout_ms=REQUEST_MS,
             )
             yield client
         except KafkaError as error:
-            if client is None or isinstance(error, KafkaConnectionError | NodeNotReadyError):
-                raise BrokerUnavailableError(broker) from None
-            raise TopicAdminError(f"The broker at {broker} refused the request: {error}") from None
+            if client is None or isinstance(
+                error, KafkaConnectionError | NodeNotReadyError | SaslAuthenticationFailedError
+            ):
+                raise unavailable(broker) from None
+            sentence = denial(broker, error) or f"The broker at {broker} refused the request: {error}"
+            raise TopicAdminError(sentence) from None
+        except CredentialsError as error:
+            raise BrokerUnavailableError(str(error)) from None
         finally:
             if client is not None:
                 client.close()
 
 
-def _is_listening(broker: str) -> bool:
+def _is_listening(broker: Broker) -> bool:
     """Whether any server accepts connections; the client itself would retry until its timeout."""
-    for server in broker.split(","):
-        host, _, port = server.strip().rpartition(":")
+    for server in connection_of(broker).addresses:
+        host, _, port = server.rpartition(":")
         with contextlib.suppress(OSError, ValueError, OverflowError):
             socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
             return True

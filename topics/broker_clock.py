@@ -14,12 +14,15 @@ from topics.broker_client import (
     BrokerUnavailableError,
     TopicAdminError,
     broker_client,
+    denial,
     quiet_kafka_logger,
 )
 from topics.catalog import TopicSpec
+from topics.client_arguments import client_arguments
+from topics.kafka_connection import Broker
 
 
-def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
+def clock_skew(broker: Broker, *, clock: Callable[[], float] = time.time) -> float:
     """The clock skew of the brokers.
 
     Kafka reports its time only as the timestamp of a record. The function creates a temporary topic with one
@@ -55,15 +58,16 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
         with quiet_kafka_logger():
             return max((_skew(broker, name, partition, clock) for partition in range(partitions)), key=abs)
     except KafkaError as error:
-        raise TopicAdminError(f"The broker at {broker} does not accept a record: {error}") from None
+        sentence = denial(broker, error) or f"The broker at {broker} does not accept a record: {error}"
+        raise TopicAdminError(sentence) from None
     finally:
         with contextlib.suppress(BrokerUnavailableError, TopicAdminError):
             admin.delete([name], broker)
 
 
-def _skew(broker: str, topic: str, partition: int, clock: Callable[[], float]) -> float:
+def _skew(broker: Broker, topic: str, partition: int, clock: Callable[[], float]) -> float:
     producer = KafkaProducer(
-        bootstrap_servers=broker.split(","),
+        **client_arguments(broker),
         client_id="headrace-admin",
         bootstrap_timeout_ms=BOOTSTRAP_MS,
         allow_auto_create_topics=False,

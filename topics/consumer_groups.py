@@ -14,6 +14,7 @@ from kafka.structs import OffsetAndMetadata
 
 from topics.broker_client import TopicAdminError, broker_client
 from topics.catalog import TopicSpec
+from topics.kafka_connection import Broker
 
 _SETTLE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -26,7 +27,7 @@ class OffsetRange(NamedTuple):
     end: int
 
 
-def offset_ranges(specs: Iterable[TopicSpec], broker: str) -> dict[TopicPartition, OffsetRange]:
+def offset_ranges(specs: Iterable[TopicSpec], broker: Broker) -> dict[TopicPartition, OffsetRange]:
     """The records that are left in each partition of topics."""
     with broker_client(broker) as client:
         tps = _partitions(client, specs)
@@ -37,7 +38,7 @@ def offset_ranges(specs: Iterable[TopicSpec], broker: str) -> dict[TopicPartitio
         return {tp: OffsetRange(beginnings[tp].offset, ends[tp].offset) for tp in tps}
 
 
-def committed_offsets(group: str, broker: str) -> dict[TopicPartition, int]:
+def committed_offsets(group: str, broker: Broker) -> dict[TopicPartition, int]:
     """The next offset to read of each partition that a group has committed; empty for a missing group."""
     with broker_client(broker) as client:
         try:
@@ -58,7 +59,7 @@ def _partitions(client: Any, specs: Iterable[TopicSpec]) -> list[TopicPartition]
     ]
 
 
-def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
+def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: Broker) -> None:
     """Set the offsets of an inactive consumer group to the current end of topics."""
     with broker_client(broker) as client:
         topic_partitions = _partitions(client, specs)
@@ -82,7 +83,7 @@ def _commit(client: Any, group: str, expected: dict[TopicPartition, OffsetAndMet
     return next(iter(sorted(errors - {NoError}, key=lambda error: error.retriable)), NoError)
 
 
-def delete_group(group: str, broker: str) -> None:
+def delete_group(group: str, broker: Broker) -> None:
     """Delete an inactive consumer group and its offsets; a missing group is ignored."""
     with broker_client(broker) as client:
         for error in client.delete_groups([group]).values():

@@ -26,6 +26,7 @@ class ProblemKind(StrEnum):
     """The kind of a difference between broker and catalog."""
 
     MISSING = "missing"
+    DENIED = "denied"
     PARTITIONS = "partitions"
     CLEANUP_POLICY = "cleanup.policy"
     TIMESTAMP_TYPE = "message.timestamp.type"
@@ -62,6 +63,8 @@ class Problem(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.kind is ProblemKind.MISSING:
             return f"{self.topic} is missing"
+        if self.kind is ProblemKind.DENIED:
+            return f"{self.topic} is missing, or the broker does not tell this client of it"
         if self.kind is ProblemKind.PARTITIONS:
             return f"{self.topic} has {self.actual} partitions, the topics read with it have {self.expected}"
         if self._refuses_large_events:
@@ -103,6 +106,8 @@ class Problem(msgspec.Struct, frozen=True):
             )
         if self.kind is ProblemKind.MISSING:
             return "headrace topics create"
+        if self.kind is ProblemKind.DENIED:
+            return f"kafka-acls --add --allow-principal User:NAME --operation Describe --topic {self.topic}"
         if self.kind is ProblemKind.PARTITIONS:
             return (
                 "set the same partition count for all before anything is written: "
@@ -130,6 +135,8 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
         Operations that this client is authorized for (``READ``, ``WRITE``, ...).
     topic_id
         Changes when a topic is deleted and created again; empty for a broker that reports none (before Kafka 2.8).
+    is_denied
+        Whether the broker does not tell this client if the topic exists.
     """
 
     spec: TopicSpec
@@ -138,6 +145,7 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, str] = {}
     operations: frozenset[str] = frozenset()
     topic_id: str = ""
+    is_denied: bool = False
 
 
 def problems(states: Sequence[TopicState]) -> list[Problem]:
@@ -165,7 +173,7 @@ def problems(states: Sequence[TopicState]) -> list[Problem]:
 def _problems_of(state: TopicState, majority_count: int | None) -> Iterator[Problem]:
     spec = state.spec
     if state.partitions is None:
-        yield Problem(spec.name, ProblemKind.MISSING)
+        yield Problem(spec.name, ProblemKind.DENIED if state.is_denied else ProblemKind.MISSING)
         return
     if spec.copartitioned and state.partitions != majority_count:
         yield Problem(spec.name, ProblemKind.PARTITIONS, str(state.partitions), str(majority_count))

@@ -20,6 +20,7 @@ from stream_app.kafka.event_records import MAX_RECORD_BYTES, ProducerRecord, eve
 from stream_app.kafka.event_sender import EventSender
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import Impression
+from topics.kafka_connection import Broker
 from topics.records import RecommendationList
 
 MAX_PENDING: Final = 10_000
@@ -98,10 +99,10 @@ class ImpressionReporter:
 
     def __init__(
         self,
-        broker: str,
+        broker: Broker,
         *,
         max_pending: int = MAX_PENDING,
-        connect: Callable[[str], EventSender] | None = None,
+        connect: Callable[[Broker], EventSender] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._broker = broker
@@ -318,7 +319,7 @@ def _close(sender: EventSender | None) -> None:
             sender.close()
 
 
-def _connect_sender(broker: str) -> EventSender:
+def _connect_sender(broker: Broker) -> EventSender:
     from stream_app.kafka.kafka_event_sender import KafkaEventSender  # noqa: PLC0415  # imported only when used
 
     return KafkaEventSender(broker)

@@ -5,16 +5,24 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from kafka import KafkaConsumer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    SaslAuthenticationFailedError,
+)
 
 from stream_app.errors import UserError
-from topics.broker_client import BrokerUnavailableError
+from topics.broker_client import denial, unavailable
+from topics.client_arguments import client_arguments
+from topics.kafka_connection import Broker, CredentialsError
 
 BOOTSTRAP_MS: Final = 10_000
 """Milliseconds that a command waits for a broker."""
 
 
-def groupless_consumer(broker: str) -> Any:
+def groupless_consumer(broker: Broker) -> Any:
     """A connected consumer without a group; reading leaves no state on the broker.
 
     Raises
@@ -23,7 +31,7 @@ def groupless_consumer(broker: str) -> Any:
         If no broker answers; see `broker_errors`.
     """
     return KafkaConsumer(
-        bootstrap_servers=broker.split(","),
+        **client_arguments(broker),
         bootstrap_timeout_ms=BOOTSTRAP_MS,
         group_id=None,
         isolation_level="read_committed",
@@ -36,19 +44,22 @@ def groupless_consumer(broker: str) -> Any:
 
 
 @contextmanager
-def broker_errors(broker: str) -> Iterator[None]:
+def broker_errors(broker: Broker) -> Iterator[None]:
     """Convert kafka-python's errors into a `UserError` with one sentence."""
     try:
         yield
-    except KafkaTimeoutError:
-        raise UserError(str(BrokerUnavailableError(broker))) from None
+    except (KafkaTimeoutError, KafkaConnectionError, NodeNotReadyError, SaslAuthenticationFailedError):
+        raise UserError(str(unavailable(broker))) from None
     except KafkaError as error:
         raise UserError(
-            f"The Kafka broker at {broker} refused the request: {error}. Check HEADRACE_BROKER and the broker's log."
+            denial(broker, error)
+            or f"The Kafka broker at {broker} refused the request: {error}. See HEADRACE_BROKER and the broker's log."
         ) from None
+    except CredentialsError as error:
+        raise UserError(str(error)) from None
 
 
-def require_topic(name: str, broker: str, *, exists: bool) -> None:
+def require_topic(name: str, broker: Broker, *, exists: bool) -> None:
     """Raise a `UserError` that names the remedy if a topic is missing."""
     if not exists:
         raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` creates the topics.")

@@ -17,6 +17,8 @@ import msgspec
 from stream_app.kafka.broker_errors import broker_errors
 from stream_app.kafka.topic_reader import topic_records
 from topics.catalog import CONTROL
+from topics.client_arguments import client_arguments
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -114,7 +116,7 @@ def later_of(known: EventLogs, others: EventLogs) -> EventLogs:
     return {**known, **later}
 
 
-def read_event_logs(broker: str) -> EventLogs:
+def read_event_logs(broker: Broker) -> EventLogs:
     """The newest record on ``control``; empty if there is none.
 
     Raises
@@ -130,7 +132,7 @@ def read_event_logs(broker: str) -> EventLogs:
 
 
 def resolve_event_logs(
-    broker: str,
+    broker: Broker,
     topic_ids: Mapping[str, str],
     producer: Callable[..., Any] = kafka.KafkaProducer,
     *,
@@ -159,7 +161,7 @@ def resolve_event_logs(
                 "topic %s was deleted and created anew; its offsets count from %d", topic, current[topic].base
             )
     with broker_errors(broker):
-        sender = producer(bootstrap_servers=broker.split(","), acks="all", allow_auto_create_topics=False)
+        sender = producer(**client_arguments(broker), acks="all", allow_auto_create_topics=False)
         try:
             sender.send(
                 CONTROL.name, key=EVENT_LOGS_KEY, value=msgspec.json.encode(current), partition=0

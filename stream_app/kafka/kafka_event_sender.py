@@ -9,6 +9,10 @@ import kafka.errors
 
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import ProducerRecord
+from topics.broker_client import denial
+from topics.client_arguments import client_arguments
+from topics.connection_fault import find_refusal
+from topics.kafka_connection import Broker, CredentialsError, connection_of
 
 MAX_IN_FLIGHT: Final = 10_000
 """Maximum number of unacknowledged records; sending waits beyond it."""
@@ -33,14 +37,14 @@ class KafkaEventSender:
         If no broker answers.
     """
 
-    def __init__(self, broker: str, *, linger: float = 0.002) -> None:
+    def __init__(self, broker: Broker, *, linger: float = 0.002) -> None:
         self._broker = broker
         self._sent = 0
         self._acknowledged = 0  # written only by the producer's thread
         self._failure: Exception | None = None
         try:
             self._producer = kafka.KafkaProducer(
-                bootstrap_servers=broker.split(","),
+                **client_arguments(broker),
                 acks="all",
                 linger_ms=round(linger * 1_000),
                 batch_size=65_536,
@@ -51,6 +55,8 @@ class KafkaEventSender:
                 delivery_timeout_ms=20_000,
                 metrics_enabled=False,
             )
+        except CredentialsError as error:
+            raise UserError(str(error)) from None
         except (kafka.errors.KafkaError, ValueError, OSError) as error:
             raise self._unavailable_error(error) from None
 
@@ -124,6 +130,8 @@ class KafkaEventSender:
             raise self._unavailable_error(self._failure)
 
     def _unavailable_error(self, error: Exception) -> UserError:
+        if sentence := denial(self._broker, error) or find_refusal(connection_of(self._broker)):
+            return UserError(sentence)
         reason = str(error) or type(error).__name__
         return UserError(
             f"The Kafka broker at {self._broker} does not accept records ({reason}); check HEADRACE_BROKER, "

@@ -14,6 +14,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from stream_app.kafka.removed_records import OnRemoved, report_removed_records
+from stream_app.kafka.secured import aiokafka_arguments
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _PROBE_WAIT_MS: Final = 100
@@ -143,13 +145,13 @@ class LogConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untype
         )
 
 
-def log_consumer(broker: str) -> Any:
+def log_consumer(broker: Broker) -> Any:
     """A consumer with manual assignment that leaves no state on the broker; not started.
 
     It returns no record of an aborted or open transaction. Its end offsets are those of the committed records.
     """
     return LogConsumer(
-        bootstrap_servers=broker,
+        **aiokafka_arguments(broker),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -178,9 +180,9 @@ async def read_existing(consumer: Any, topic: str, apply: Callable[[Any], object
                 apply(record)
 
 
-async def log_ends(broker: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+async def log_ends(broker: Broker, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
     """The offset after the last record of each log, records of open transactions included."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**aiokafka_arguments(broker), enable_auto_commit=False)
     try:
         await consumer.start()
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)

@@ -8,6 +8,7 @@ from kafka import TopicPartition
 from stream_app.errors import UserError
 from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, groupless_consumer, require_topic
 from topics.catalog import TopicSpec
+from topics.kafka_connection import Broker
 
 _POLL_MS: Final = 500
 _MAX_STALLED_POLLS: Final = 40
@@ -22,7 +23,7 @@ class TopicReader:
         If no broker answers, or the topic does not exist.
     """
 
-    def __init__(self, broker: str, topic: TopicSpec) -> None:
+    def __init__(self, broker: Broker, topic: TopicSpec) -> None:
         self._broker = broker
         with broker_errors(broker):
             self._consumer: Any = groupless_consumer(broker)
@@ -89,7 +90,7 @@ class TopicReader:
         return batches
 
 
-def topic_records(broker: str, topic: TopicSpec) -> Iterator[Any]:
+def topic_records(broker: Broker, topic: TopicSpec) -> Iterator[Any]:
     """Yield the records of a topic that have a value; arguments and errors as for `TopicReader`."""
     with TopicReader(broker, topic) as reader:
         for record in reader.read():
@@ -97,7 +98,7 @@ def topic_records(broker: str, topic: TopicSpec) -> Iterator[Any]:
                 yield record
 
 
-def raw_records(broker: str, topic: TopicSpec) -> Iterator[tuple[str, bytes]]:
+def raw_records(broker: Broker, topic: TopicSpec) -> Iterator[tuple[str, bytes]]:
     """Yield the values of a topic, each after its partition and offset as text."""
     for record in topic_records(broker, topic):
         yield f"{topic.name}[{record.partition}]@{record.offset}", record.value

@@ -11,6 +11,7 @@ from stream_app.settings.groups import Settings
 from stream_app.settings.loading import (
     child_environment,
     embedded_override,
+    external_broker,
     load_settings,
     variable_of,
     without_password,
@@ -23,6 +24,7 @@ __all__ = [
     "cache_dir",
     "child_environment",
     "embedded_override",
+    "external_broker",
     "load_settings",
     "scratch_dir",
     "shared_data_dir",

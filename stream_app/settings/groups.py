@@ -1,5 +1,6 @@
 """All settings, one class per subject; each field has the sentence that ``headrace settings`` prints."""
 
+from functools import cached_property
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -20,11 +21,13 @@ from stream_app.settings.base import (
 )
 from stream_app.settings.connection import ConnectionSettings
 from stream_app.settings.erasure import ErasureSettings
+from stream_app.settings.kafka import KafkaSettings, security_of
 from stream_app.settings.neural import NeuralSettings
 from stream_app.settings.rewards import RewardSettings
 from topics.catalog import TopicSpec, catalog
 from topics.codec import Limits
 from topics.events import MAX_LIST_ITEMS
+from topics.kafka_connection import KafkaConnection
 
 TWO_TOWER: Final = "two_tower"
 """Name of the model that ``HEADRACE_NEURAL`` adds to the others."""
@@ -307,6 +310,7 @@ class Settings(
     ListSettings,
     ModelSettings,
     EventSettings,
+    KafkaSettings,
     ConnectionSettings,
 ):
     """All settings; each field is read from the variable ``HEADRACE_`` + its name in capitals.
@@ -316,6 +320,17 @@ class Settings(
     >>> Settings(list_length=10).list_length
     10
     """
+
+    @cached_property
+    def kafka(self) -> KafkaConnection:
+        """The connection to Kafka.
+
+        Raises
+        ------
+        SettingsError
+            If its settings contradict each other, or a file of it cannot be used.
+        """
+        return KafkaConnection(servers=self.broker, security=security_of(self))
 
     @property
     def drift_config(self) -> DriftConfig:

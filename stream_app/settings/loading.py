@@ -14,6 +14,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from stream_app.settings.base import FILE_SUFFIX, is_confidential
 from stream_app.settings.groups import Settings
 from stream_app.settings.secret_files import SettingsError, read_secret_files
+from topics.kafka_connection import KafkaConnection, SecurityProtocol
 from topics.secret import Secret
 
 _LIST_HINT: Final = " `headrace settings` lists all settings."
@@ -46,7 +47,7 @@ def load_settings(**overrides: object) -> Settings:
     from_files = {variable: name for variable, name in confidential.items() if name not in values}
     values |= read_secret_files(from_files, os.environ)
     try:
-        return Settings(**values)  # type: ignore[arg-type]
+        settings = Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError(_message(error.errors()[0], confidential)) from None
     except PydanticSettingsError as error:
@@ -65,6 +66,19 @@ def load_settings(**overrides: object) -> Settings:
             f"HEADRACE_{name}: Input should be {expected} "
             f"(got {os.environ.get(f'HEADRACE_{name}')!r}).{_LIST_HINT}"
         ) from None
+    check_together(settings)
+    return settings
+
+
+def check_together(settings: Settings) -> None:
+    """Check settings that must fit together.
+
+    Raises
+    ------
+    SettingsError
+        If they contradict each other.
+    """
+    settings.kafka  # noqa: B018  # making the connection checks them
 
 
 def variable_of(name: str) -> str:
@@ -119,6 +133,25 @@ def without_password(url: str) -> str:
         return f"{parts.scheme}://..."
     query = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name.lower()]
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(query)).geturl()
+
+
+def external_broker() -> KafkaConnection | None:
+    """The Kafka that replaces an embedded one, if the environment names one.
+
+    Raises
+    ------
+    SettingsError
+        If its settings are invalid, or there are some for the embedded one, which has no security.
+    """
+    address, settings = embedded_override("BROKER"), load_settings()
+    if address is not None:
+        return settings.kafka
+    if settings.kafka_security_protocol is not SecurityProtocol.PLAINTEXT:
+        raise SettingsError(
+            "HEADRACE_KAFKA_SECURITY_PROTOCOL is set without HEADRACE_BROKER: an embedded broker has no security. "
+            "Set HEADRACE_BROKER, too, or unset it."
+        )
+    return None
 
 
 def embedded_override(name: str) -> str | None:

@@ -11,6 +11,8 @@ from stream_app.kafka.topic_reader import TopicReader
 from stream_app.tools.dead_letter_selection import deduplicate, parse_dead_letter
 from stream_app.worker.dead_letter_writer import owner_in
 from topics.catalog import DEAD_LETTERS, ERASURES
+from topics.client_arguments import client_arguments
+from topics.kafka_connection import Broker
 from topics.log_keys import one_way_hash
 from topics.records import DeadLetter
 
@@ -29,7 +31,7 @@ class DeadLetterLog:
         If no broker answers, or the topic does not exist.
     """
 
-    def __init__(self, broker: str) -> None:
+    def __init__(self, broker: Broker) -> None:
         self.n_invalid = 0
         self._reader = TopicReader(broker, DEAD_LETTERS)
 
@@ -59,7 +61,7 @@ class DeadLetterLog:
                 yield letter
 
 
-def read_erasures(broker: str) -> dict[bytes, float]:
+def read_erasures(broker: Broker) -> dict[bytes, float]:
     """Read the time of the last erasure of each user.
 
     Returns
@@ -92,12 +94,12 @@ class DeadLetterReplayer:
         If no broker answers, or, on exit of the context, if a record was not acknowledged.
     """
 
-    def __init__(self, broker: str) -> None:
+    def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._pending: list[Any] = []
         with broker_errors(broker):
             self._producer: Any = KafkaProducer(
-                bootstrap_servers=broker.split(","),
+                **client_arguments(broker),
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
                 allow_auto_create_topics=False,
                 max_block_ms=BOOTSTRAP_MS,

@@ -17,6 +17,7 @@ from stream_app.tools.check_result import CheckResult, CheckStatus
 from stream_app.tools.log_checks import check_logs
 from stream_app.worker.model_stores import make_model_store
 from topics import admin, broker_client, broker_clock, topic_checks
+from topics.kafka_connection import Broker
 
 MAX_SKEW_SECONDS: Final = 1.0
 EVICTION_POLICY: Final = "volatile-lru"
@@ -49,25 +50,25 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
 def check_kafka(settings: Settings) -> Iterator[CheckResult]:
     """Check that the broker answers, and that its topics match the catalog and are accessible."""
     try:
-        states = admin.describe(settings.topics, settings.broker)
+        states = admin.describe(settings.topics, settings.kafka)
     except broker_client.BrokerUnavailableError:
         yield CheckResult(
             CheckStatus.FAIL,
             "broker",
-            f"no Kafka broker answers at {settings.broker}",
+            f"no Kafka broker answers at {settings.kafka}",
             "start one, or set HEADRACE_BROKER",
         )
         return
     except broker_client.TopicAdminError as error:
         yield CheckResult(CheckStatus.FAIL, "broker", str(error), "grant this client DESCRIBE on the topics")
         return
-    yield CheckResult(CheckStatus.OK, "broker", f"Kafka answers at {settings.broker}")
+    yield CheckResult(CheckStatus.OK, "broker", f"Kafka answers at {settings.kafka}")
     yield from check_topic_states(states)
     yield from check_logs(settings, states)
-    yield check_broker_clock(settings.broker)
+    yield check_broker_clock(settings.kafka)
 
 
-def check_broker_clock(broker: str) -> CheckResult:
+def check_broker_clock(broker: Broker) -> CheckResult:
     """Compare the clocks of the brokers with this machine's; brokers timestamp the events."""
     try:
         return check_clock_skew("broker", broker_clock.clock_skew(broker))

@@ -18,6 +18,7 @@ from stream_app.worker.position_log import event_logs_of
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CONTROL, SHOP_TOPICS, USER_EVENTS, changelog
 from topics.consumer_groups import OffsetRange, committed_offsets, offset_ranges
+from topics.kafka_connection import Broker
 from topics.topic_checks import TopicState
 
 _SAMPLE_PER_PARTITION: Final = 50
@@ -35,19 +36,19 @@ def check_logs(settings: Settings, states: Sequence[TopicState]) -> Iterator[Che
     """
     present = {state.spec.name: state for state in states if state.partitions}
     try:
-        ranges = offset_ranges([spec for spec in SHOP_TOPICS if spec.name in present], settings.broker)
-        committed = committed_offsets(settings.app_id, settings.broker)
+        ranges = offset_ranges([spec for spec in SHOP_TOPICS if spec.name in present], settings.kafka)
+        committed = committed_offsets(settings.app_id, settings.kafka)
         stored: Mapping[int, PartitionPositions] = {}
         if changelog(settings.app_id).name in present:
-            stored = read_stored_positions(settings.app_id, settings.broker)
+            stored = read_stored_positions(settings.app_id, settings.kafka)
         topic_ids = {name: present[name].topic_id for name in _EVENT_NAMES if name in present}
-        recorded = read_event_logs(settings.broker) if CONTROL.name in present else {}
+        recorded = read_event_logs(settings.kafka) if CONTROL.name in present else {}
         yield check_topic_ids(later_of(recorded, event_logs_of(stored.values())), topic_ids)
         positions = stored_offsets(stored, topic_ids)
         yield check_removed_records({**positions, **committed}, ranges)
         yield check_lost_records(positions, ranges)
         yield check_partitioner(
-            settings.broker, {tp: each for tp, each in ranges.items() if tp.topic in _EVENT_NAMES}
+            settings.kafka, {tp: each for tp, each in ranges.items() if tp.topic in _EVENT_NAMES}
         )
     except (BrokerUnavailableError, TopicAdminError, UserError) as error:
         yield CheckResult(
@@ -144,7 +145,7 @@ def check_lost_records(
     return CheckResult(CheckStatus.OK, "lost records", "the topics have all records that workers have read")
 
 
-def check_partitioner(broker: str, ranges: Mapping[TopicPartition, OffsetRange]) -> CheckResult:
+def check_partitioner(broker: Broker, ranges: Mapping[TopicPartition, OffsetRange]) -> CheckResult:
     """Compare the partitions of the newest events with those of Kafka's default partitioner."""
     n_partitions = Counter(tp.topic for tp in ranges)
     checked, misplaced = Counter[str](), Counter[str]()

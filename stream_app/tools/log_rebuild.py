@@ -97,7 +97,7 @@ class Rebuild:
         UserError
             If a topic is missing.
         """
-        partitions = await model_partitions(self._settings.broker)
+        partitions = await model_partitions(self._settings.kafka)
         if not partitions:
             raise UserError("The topics of the log do not exist. `headrace topics create` creates them.")
         self.positions = dict(await self._consumer.beginning_offsets(partitions))
@@ -192,7 +192,7 @@ class Rebuild:
         topic_ids = self._topic_ids()
         loaded = load_models(self._make, self._store, topic_ids)
         if ERASURE_RECEIPTS.name in topic_ids:  # made by the first start of a version that erases users
-            await forget_erased_users(loaded.models, self._settings.broker)
+            await forget_erased_users(loaded.models, self._settings.kafka)
         if loaded.relearning is not None:
             await loaded.relearning.run(
                 self._consumer,
@@ -217,7 +217,7 @@ class Rebuild:
         return self._store.save(state, own_fingerprint, new_series=True)
 
     def _topic_ids(self) -> Mapping[str, str]:
-        return admin.topic_ids(catalog(self._settings.app_id), self._settings.broker)
+        return admin.topic_ids(catalog(self._settings.app_id), self._settings.kafka)
 
     async def _fold(self, fold: LogFold, ends: Mapping[TopicPartition, int], on_progress: OnProgress) -> None:
         ranges = ranges_between(self.positions, ends)

@@ -8,12 +8,13 @@ from kafka import TopicPartition
 
 from stream_app.kafka.broker_errors import broker_errors, groupless_consumer
 from topics.consumer_groups import OffsetRange
+from topics.kafka_connection import Broker
 
 _POLL_MS: Final = 300
 
 
 def newest_records(
-    broker: str, ranges: Mapping[TopicPartition, OffsetRange], n_records: int, seconds: float
+    broker: Broker, ranges: Mapping[TopicPartition, OffsetRange], n_records: int, seconds: float
 ) -> Iterator[Any]:
     """The newest records of each partition, those of one partition in their order.
 

@@ -19,6 +19,7 @@ from stream_app.kafka.broker_errors import broker_errors
 from stream_app.kafka.topic_reader import raw_records, topic_records
 from stream_app.settings import Settings
 from topics.catalog import CONTROL, REWARDS
+from topics.client_arguments import client_arguments
 from topics.records import Reward, RewardKind, Source
 
 
@@ -37,7 +38,7 @@ class PolicyControlClient:
     def control_state(self) -> ControlState:
         """The assignments in effect, of operators and the guardrail."""
         control_state = ControlState()
-        for record in topic_records(self.settings.broker, CONTROL):
+        for record in topic_records(self.settings.kafka, CONTROL):
             # workers ignore invalid records, too
             with contextlib.suppress(ValueError):
                 control_state = control_state.apply(
@@ -58,7 +59,7 @@ class PolicyControlClient:
         comparison.start_period(since)
         watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
         with console.status("reading rewards") as status:
-            for number, (_, value) in enumerate(raw_records(self.settings.broker, REWARDS), 1):
+            for number, (_, value) in enumerate(raw_records(self.settings.kafka, REWARDS), 1):
                 if number % 5_000 == 0:
                     status.update(f"reading rewards: {number:,} so far")
                 try:
@@ -99,8 +100,8 @@ class PolicyControlClient:
                 "the guardrail. `headrace policies` shows the paused ones; `headrace policies resume` resumes one."
             )
         assignment = control_state.with_effective_time(assignment, self.settings.control_policy)
-        with broker_errors(self.settings.broker):
-            producer: Any = kafka.KafkaProducer(bootstrap_servers=self.settings.broker.split(","), acks="all")
+        with broker_errors(self.settings.kafka):
+            producer: Any = kafka.KafkaProducer(**client_arguments(self.settings.kafka), acks="all")
             try:
                 future = producer.send(
                     CONTROL.name,

@@ -7,6 +7,7 @@ from state.positions import PartitionPositions, decode_positions, positions_key
 from stream_app.tools.newest_records import newest_records
 from topics.catalog import changelog
 from topics.consumer_groups import offset_ranges
+from topics.kafka_connection import Broker
 
 _FIRST_RECORDS: Final = 2_000
 """A worker stores positions with each commit: they are among the newest records."""
@@ -15,7 +16,7 @@ _GROWTH: Final = 8
 _SECONDS: Final = 10.0
 
 
-def read_stored_positions(app_id: str, broker: str) -> dict[int, PartitionPositions]:
+def read_stored_positions(app_id: str, broker: Broker) -> dict[int, PartitionPositions]:
     """The newest positions of each partition of the users table.
 
     Parameters

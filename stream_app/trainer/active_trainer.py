@@ -22,6 +22,7 @@ from stream_app.worker.erased_since_snapshot import erased_since
 from stream_app.worker.model_loading import positions_of
 from stream_app.worker.replica import model_partitions
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _TOPICS: Final = (INTERACTIONS.name, CATALOG_ITEMS.name)
@@ -57,7 +58,7 @@ class Ports(NamedTuple):
         Seconds, monotonic.
     """
 
-    broker: str
+    broker: Broker
     checkpoints: CheckpointStore
     snapshots: SnapshotStore
     announcer: Announcer

@@ -9,9 +9,11 @@ from aiokafka.structs import TopicPartition
 
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from stream_app.kafka.range_reader import LogRange, RangeReader
+from stream_app.kafka.secured import aiokafka_arguments
 from stream_app.trainer.election import trainer_group
 from stream_app.worker.checkpoint_follower import MODEL_KEY
 from topics.catalog import MODELS
+from topics.kafka_connection import Broker
 from topics.records import ModelAnnouncement
 
 _LOG: Final = logging.getLogger(__name__)
@@ -29,11 +31,11 @@ class Announcer:
         Version of the newest announcement; 0 if there is none.
     """
 
-    def __init__(self, broker: str, app_id: str) -> None:
+    def __init__(self, broker: Broker, app_id: str) -> None:
         self._broker = broker
         self.version = 0
         self._producer: Any = AIOKafkaProducer(
-            bootstrap_servers=broker,
+            **aiokafka_arguments(broker),
             transactional_id=trainer_group(app_id),
             transaction_timeout_ms=_TRANSACTION_MS,
         )
@@ -65,7 +67,7 @@ class Announcer:
         await self._producer.stop()
 
 
-async def newest_announcement(broker: str) -> ModelAnnouncement | None:
+async def newest_announcement(broker: Broker) -> ModelAnnouncement | None:
     """The newest announcement on the topic; None if there is none."""
     tp = TopicPartition(MODELS.name, 0)
     newest: ModelAnnouncement | None = None

@@ -10,7 +10,9 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.structs import TopicPartition
 
+from stream_app.kafka.secured import aiokafka_arguments
 from topics.catalog import MODELS
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_MS: Final = 500
@@ -33,10 +35,10 @@ class Election:
         Seconds.
     """
 
-    def __init__(self, broker: str, app_id: str, session_timeout: float) -> None:
+    def __init__(self, broker: Broker, app_id: str, session_timeout: float) -> None:
         timeout_ms = int(session_timeout * 1000)
         self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=broker,
+            **aiokafka_arguments(broker),
             group_id=trainer_group(app_id),
             enable_auto_commit=False,
             auto_offset_reset="latest",

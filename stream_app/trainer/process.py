@@ -97,15 +97,15 @@ class TrainerProcess:
     async def _train(self, stopped: "asyncio.Task[bool]") -> None:
         """Train until another trainer is elected, Kafka refuses this one, or it is to stop."""
         election, settings = self._election, self._settings
-        announcer = Announcer(settings.broker, settings.app_id)
+        announcer = Announcer(settings.kafka, settings.app_id)
         ports = Ports(
-            settings.broker,
+            settings.kafka,
             make_checkpoint_store(settings),
             make_trainer_store(settings),
             announcer,
             self._metrics,
             name=f"{socket.gethostname()}:{os.getpid()}",
-            topic_ids=await asyncio.to_thread(admin.topic_ids, settings.topics, settings.broker),
+            topic_ids=await asyncio.to_thread(admin.topic_ids, settings.topics, settings.kafka),
         )
         pace = Pace(settings.checkpoint_interval, settings.trainer_snapshot_interval)
         active = self._active = ActiveTrainer(self._make_learner, ports, pace)
@@ -170,7 +170,7 @@ def _make_learner(settings: Settings, metrics: TrainerMetrics) -> Learner:
 async def _run(
     settings: Settings, metrics: TrainerMetrics, make_learner: Callable[[], Learner], location: str
 ) -> None:
-    election = Election(settings.broker, settings.app_id, settings.session_timeout)
+    election = Election(settings.kafka, settings.app_id, settings.session_timeout)
     process = TrainerProcess(settings, metrics, make_learner, election)
     probes = {"/livez": process.health, "/healthz": process.health}
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)

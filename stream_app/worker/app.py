@@ -94,7 +94,7 @@ class Worker:
         self.lease: Final = GroupLease(settings.session_timeout)
         publisher.ownership = WorkerOwnership(self.fence, self.lease, self.batch_producer, self.metrics)
         self._table_recovery: Final = TableRecovery(
-            table, self.fence, self.batch_producer, self.metrics, settings.broker
+            table, self.fence, self.batch_producer, self.metrics, settings.kafka
         )
         self.positions: Final = PositionLog(table, self.batch_producer, incarnations.event_logs)
         self._partition_of: Final = UserPartitions(partitions)
@@ -129,7 +129,7 @@ class Worker:
             incarnations.event_logs,
         )
         self.is_fenced = False
-        self.topic_watch: Final = TopicWatch(settings.broker, incarnations.event_logs, self._crash)
+        self.topic_watch: Final = TopicWatch(settings.kafka, incarnations.event_logs, self._crash)
         self.components.policies.on_event_logs = self.topic_watch.compare
         self.store_retry: Final = StoreRetry(lambda: table.data, self.metrics, ready, self._crash)
         self._recovered: Final = asyncio.Event()
@@ -194,7 +194,7 @@ class Worker:
         use_direct_transport(
             app,
             self.batch_producer,
-            self.settings.broker,
+            self.settings.kafka,
             partial(report_skipped, self.metrics),
             self.positions,
         )

@@ -128,7 +128,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         loaded.positions,
         ports.model_store,
         metrics,
-        broker=settings.broker,
+        broker=settings.kafka,
         limits=settings.limits,
         on_stale=flush_loop.queue.invalidate,
         on_withdrawn=flush_loop.queue.withdraw_queries,
@@ -158,7 +158,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         list_recovery=ListRecovery(
             list_store,
             log_progress,
-            broker=settings.broker,
+            broker=settings.kafka,
             limit=settings.retained_lists,
             window=rules.longest_window,
         ),
@@ -220,7 +220,7 @@ def _build_checkpoints(settings: Settings, ports: Ports, replica: Replica) -> Ch
         ports.checkpoint_store or make_checkpoint_store(settings),
         replica,
         ports.metrics.neural,
-        broker=settings.broker,
+        broker=settings.kafka,
         clock=ports.clock,
     )
 
@@ -236,5 +236,5 @@ def _build_policies(settings: Settings, ports: Ports, models: ModelSet) -> Polic
         ports.append,
         control=settings.control_policy,
         margin=settings.guardrail_margin,
-        broker=settings.broker,
+        broker=settings.kafka,
     )

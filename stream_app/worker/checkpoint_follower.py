@@ -28,6 +28,7 @@ from stream_app.worker.checkpoint_checks import (
     read_checkpoint,
 )
 from topics.catalog import MODELS
+from topics.kafka_connection import Broker
 from topics.records import ModelAnnouncement
 
 _LOG: Final = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class CheckpointFollower:
         log: FoldedLog,
         metrics: NeuralMetrics,
         *,
-        broker: str,
+        broker: Broker,
         clock: Callable[[], float] = time.time,
         retry_seconds: Sequence[float] = _BACKOFF,
     ) -> None:

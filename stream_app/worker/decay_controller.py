@@ -19,6 +19,7 @@ from stream_app.kafka.topic_reader import topic_records
 from stream_app.models.model_set import ModelSet
 from topics.catalog import CONTROL
 from topics.events import format_time
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.json.Encoder()
@@ -103,7 +104,7 @@ def apply_decay(models: ModelSet, record: DecayRecord) -> None:
     models.decay_clocks["rewards"].schedule = record.rewards
 
 
-def read_decay_record(broker: str) -> DecayRecord | None:
+def read_decay_record(broker: Broker) -> DecayRecord | None:
     """The newest valid record on ``control``; None if there is none.
 
     Raises

@@ -22,6 +22,7 @@ from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.models.model_set import ModelSet
 from topics.catalog import ERASURE_RECEIPTS
+from topics.kafka_connection import Broker
 from topics.log_keys import one_way_hash
 from topics.records import ErasureReceipt, Source
 
@@ -33,7 +34,7 @@ _decoder: Final = msgspec.json.Decoder(ErasureReceipt)
 
 
 async def forget_erased_users(
-    models: ModelSet, broker: str, consumer: Callable[[str], Any] = log_consumer
+    models: ModelSet, broker: Broker, consumer: Callable[[Broker], Any] = log_consumer
 ) -> int:
     """Forget users who were erased after the snapshot that the models come from; return their number.
 
@@ -59,8 +60,8 @@ async def forget_erased_users(
 async def erased_since(
     newest: float,
     watermarks: Mapping[tuple[Source, int], int],
-    broker: str,
-    new_consumer: Callable[[str], Any] = log_consumer,
+    broker: Broker,
+    new_consumer: Callable[[Broker], Any] = log_consumer,
 ) -> set[bytes]:
     """The one-way hashes of users whose erasure a snapshot has not learned.
 
@@ -78,8 +79,8 @@ async def erased_since(
 async def _read_receipts(
     newest: float,
     watermarks: Mapping[tuple[Source, int], int],
-    broker: str,
-    new_consumer: Callable[[str], Any],
+    broker: Broker,
+    new_consumer: Callable[[Broker], Any],
 ) -> set[bytes]:
     erased: set[bytes] = set()
     tp = TopicPartition(ERASURE_RECEIPTS.name, 0)

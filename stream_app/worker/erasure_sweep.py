@@ -42,6 +42,7 @@ from stream_app.kafka.range_reader import LogRange, RangeReader, TruncatedLogErr
 from stream_app.worker.log_erasure import ErasedUser, ObsoleteRecords, has_bare_key
 from topics.catalog import DEAD_LETTERS, ERASURE_RECEIPTS, INTERACTIONS, LISTS, REWARDS
 from topics.events import format_time
+from topics.kafka_connection import Broker
 from topics.records import ErasureReceipt
 
 _LOG: Final = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class SweepConfig(NamedTuple):
         What is added to the offsets of each topic of events.
     """
 
-    broker: str
+    broker: Broker
     interval: float
     rate: int
     remainder_seconds: float
@@ -106,7 +107,7 @@ class ErasureSweep:
         config: SweepConfig,
         purge: Callable[[Collection[int]], Awaitable[None]],
         is_ready: Callable[[], bool],
-        consumer: Callable[[str], Any] = log_consumer,
+        consumer: Callable[[Broker], Any] = log_consumer,
     ) -> None:
         self._rows = rows
         self._producer = producer

@@ -90,7 +90,7 @@ class WorkerErasures:
 
     async def forget_since_snapshot(self) -> None:
         """Make the models of the snapshot forget users who were erased since; call it before they read the logs."""
-        await forget_erased_users(self._models, self._settings.broker)
+        await forget_erased_users(self._models, self._settings.kafka)
 
     def request_removal(self) -> None:
         """Have `remove_stored_lists` called as soon as Redis is available: after an assignment or a loss."""
@@ -167,7 +167,7 @@ class WorkerErasures:
 def sweep_config(settings: Settings, event_logs: EventLogs) -> SweepConfig:
     """When and how fast a worker with these settings sweeps."""
     return SweepConfig(
-        settings.broker,
+        settings.kafka,
         settings.erasure_sweep_interval,
         settings.erasure_sweep_rate,
         # Longer than Kafka keeps the events: it deletes whole segments, of a day.

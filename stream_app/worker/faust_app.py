@@ -7,6 +7,7 @@ import faust
 from state.user_table import ChangelogTable
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from stream_app.worker.faust_credentials import credentials_of
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.table_recovery import FencedTableManager
@@ -24,7 +25,8 @@ def make_faust_app(settings: Settings, partitions: int, table_store: str, metric
     folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.app_id,
-        broker=";".join(f"kafka://{host}" for host in settings.broker.split(",")),
+        broker=";".join(f"kafka://{host}" for host in settings.kafka.addresses),
+        broker_credentials=credentials_of(settings.kafka.security),
         store=table_store,
         datadir=folder,
         autodiscover=False,

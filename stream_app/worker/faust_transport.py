@@ -29,6 +29,7 @@ from stream_app.kafka.metadata_backoff import pause_after_failed_updates
 from stream_app.kafka.removed_records import report_removed_records
 from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
 from stream_app.worker.assignment_commits import AssignmentConsumer
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class DirectConsumer(AssignmentConsumer):
         self._reported: dict[Any, int] = {}
         self._found: Mapping[Any, Any] = {}
         self.on_skipped: SkippedCallback = lambda *_: None
-        self.broker = ""
+        self.broker: Broker = ""
 
     def _new_consumer_thread(self) -> CommittedReadsThread:
         return CommittedReadsThread(self, loop=self.loop, beacon=self.beacon)
@@ -323,7 +324,7 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
 def use_direct_transport(
     app: Any,
     batch_producer: BatchProducer,
-    broker: str,
+    broker: Broker,
     on_skipped: SkippedCallback,
     positions: Positions | None = None,
 ) -> None:

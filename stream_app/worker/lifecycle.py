@@ -105,7 +105,7 @@ def verified_partition_count(settings: Settings) -> int:
     """
     specs = settings.topics
     try:
-        problems = [each for each in admin.check(specs, settings.broker) if each.is_blocking]
+        problems = [each for each in admin.check(specs, settings.kafka) if each.is_blocking]
         if problems:
             summary = "; ".join(str(problem) for problem in problems[:3])
             remaining = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -113,7 +113,7 @@ def verified_partition_count(settings: Settings) -> int:
                 f"The topics differ from the catalog: {summary}{remaining}. `headrace topics create` creates "
                 "missing topics, `headrace topics check` lists all differences."
             )
-        described = admin.describe(specs, settings.broker)
+        described = admin.describe(specs, settings.kafka)
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     return next(each.partitions for each in described if each.spec.name == CLICKS.name) or settings.partitions
@@ -129,7 +129,7 @@ def topic_incarnations(settings: Settings) -> TopicIncarnations:
     """
     spec = changelog(settings.app_id)
     try:
-        topic_ids = admin.topic_ids(settings.topics, settings.broker)
+        topic_ids = admin.topic_ids(settings.topics, settings.kafka)
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     table, remembered = settings.data_dir / "table", settings.data_dir / "changelog-id"
@@ -143,7 +143,7 @@ def topic_incarnations(settings: Settings) -> TopicIncarnations:
     if current != known:
         FolderFiles(settings.data_dir).write(remembered.name, current.encode())
     event_ids = {each.name: topic_ids.get(each.name, "") for each in USER_EVENTS}
-    return TopicIncarnations(topic_ids, resolve_event_logs(settings.broker, event_ids))
+    return TopicIncarnations(topic_ids, resolve_event_logs(settings.kafka, event_ids))
 
 
 def _remembered_id(path: Path) -> str:

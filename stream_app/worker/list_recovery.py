@@ -31,6 +31,7 @@ from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.publishing.list_documents import to_published_list
 from topics.catalog import LISTS, REWARDS
+from topics.kafka_connection import Broker
 from topics.log_keys import SEPARATOR, user_of
 from topics.records import RecommendationList, Reward, RewardKind
 
@@ -123,7 +124,7 @@ class ListRecovery:
         list_store: PublishedListStore,
         log_progress: LogProgress,
         *,
-        broker: str,
+        broker: Broker,
         limit: int,
         window: float,
         clock: Callable[[], float] = time.time,

@@ -20,6 +20,7 @@ from stream_app.kafka.log_consumer import log_consumer, read_existing, stop_cons
 from stream_app.metrics import Metrics
 from topics.catalog import CONTROL
 from topics.events import format_time
+from topics.kafka_connection import Broker
 from topics.records import GUARDRAIL, PolicyAssignment
 
 _LOG: Final = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class PolicyController:
         *,
         control: str,
         margin: float,
-        broker: str,
+        broker: Broker,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._live = live

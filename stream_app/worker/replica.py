@@ -22,6 +22,7 @@ from aiokafka.structs import TopicPartition
 from state.snapshots.model_store import ModelStore
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
+from stream_app.kafka.secured import aiokafka_arguments
 from stream_app.metrics import Metrics
 from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
@@ -33,6 +34,7 @@ from stream_app.worker.skipped_records import report_skipped
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
 from topics.events import CatalogItem
+from topics.kafka_connection import Broker
 from topics.records import Interaction, Kind, Reward
 
 _LOG: Final = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class Replica:
         store: ModelStore,
         metrics: Metrics,
         *,
-        broker: str,
+        broker: Broker,
         limits: Limits,
         on_stale: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
         on_withdrawn: Callable[[Collection[str]], None] = lambda _queries: None,
@@ -383,10 +385,9 @@ class Replica:
             self._metrics.replica_lag_seconds.set(max(0.0, self._clock() - newest))
 
 
-async def model_partitions(broker: str) -> list[TopicPartition]:
-    """The partitions of the topics that models learn from."""
-    # A consumer without a subscription does not fetch the metadata of topics, and raises no error.
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+async def model_partitions(broker: Broker) -> list[TopicPartition]:
+    """The partitions of the topics that models learn from; a consumer without a subscription does not know them."""
+    admin = AIOKafkaAdminClient(**aiokafka_arguments(broker))
     await admin.start()
     try:
         described = await admin.describe_topics([spec.name for spec in MODEL_TOPICS])

@@ -36,6 +36,7 @@ from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
 from stream_app.kafka.range_reader import LogRange, OffsetDigest, RangeReader
 from stream_app.metrics import OwnershipMetrics
 from stream_app.worker.ownership import append_markers
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_READS: Final = 3
@@ -127,8 +128,8 @@ class TableRecovery:
         fence: PartitionFence,
         producer: BatchProducer,
         metrics: OwnershipMetrics,
-        broker: str,
-        consumer: Callable[[str], Any] = log_consumer,
+        broker: Broker,
+        consumer: Callable[[Broker], Any] = log_consumer,
     ) -> None:
         self._table = table
         self._fence = fence

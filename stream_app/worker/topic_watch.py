@@ -10,6 +10,7 @@ from stream_app.kafka.event_logs import EventLogs, resolve_event_logs, with_topi
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CONTROL, USER_EVENTS
+from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _CHECK_SECONDS: Final = 60.0
@@ -35,7 +36,7 @@ class TopicWatch:
         again.
     """
 
-    def __init__(self, broker: str, event_logs: EventLogs, crash: Callable[[Exception], None]) -> None:
+    def __init__(self, broker: Broker, event_logs: EventLogs, crash: Callable[[Exception], None]) -> None:
         self._broker: Final = broker
         self._event_logs: Final = event_logs
         self._crash: Final = crash

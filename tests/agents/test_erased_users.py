@@ -420,7 +420,7 @@ async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt
         models.learn(Interaction(Source.CLICK, 2, at, 1_000.0, user, Kind.VIEW, (Line("shoe"),)))
     assert ANN.encode() in encode_snapshot(models.state())
 
-    def consumer(_broker: str) -> LosingConsumer:
+    def consumer(_broker: object) -> LosingConsumer:
         return LosingConsumer(receipts)
 
     assert await forget_erased_users(models, "broker", consumer) == 1

@@ -24,6 +24,7 @@ from tests.support.changelog_rows import N_ROWS, Rows, differences, producer_of,
 from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
 from tests.support.table_in_memory import TableInMemory
 from topics.catalog import changelog
+from topics.kafka_connection import Broker
 
 SETTINGS: Final = {"models": '["popularity"]', "fusion": "rrf"}
 N_ROUNDS: Final = 8
@@ -41,7 +42,7 @@ _OFFSET_KEY: Final = b"__faust\0offset__"
 class HinderedConsumer:
     """A consumer whose answers from the broker are late, and which loses fetches, as Faust's did across a seek."""
 
-    def __init__(self, broker: str, seed: int) -> None:
+    def __init__(self, broker: Broker, seed: int) -> None:
         self._consumer = log_consumer(broker)
         self._random = random.Random(seed)
         self.n_lost = 0
@@ -82,7 +83,7 @@ async def recover(environment: IntegrationEnvironment, producer: Any, seed: int)
     broker, topic = environment.settings.broker, changelog(environment.settings.app_id).name
     table, metrics, consumers = TableInMemory(topic), Metrics(), list[HinderedConsumer]()
 
-    def hindered(address: str) -> HinderedConsumer:
+    def hindered(address: Broker) -> HinderedConsumer:
         consumers.append(HinderedConsumer(address, seed * 10 + len(consumers)))
         return consumers[-1]
 

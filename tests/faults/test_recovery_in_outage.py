@@ -17,6 +17,7 @@ from tests.support.changelog_rows import differences, producer_of, write_changel
 from tests.support.integration_environment import PARTITIONS, clean_environment
 from tests.support.table_in_memory import TableInMemory
 from topics.catalog import changelog
+from topics.kafka_connection import Broker
 
 OUTAGE_SECONDS: Final = 4.0
 
@@ -24,7 +25,7 @@ OUTAGE_SECONDS: Final = 4.0
 class PausingConsumer:
     """A consumer that lets the test act after the first fetch."""
 
-    def __init__(self, broker: str, fetched: asyncio.Event, go_on: asyncio.Event) -> None:
+    def __init__(self, broker: Broker, fetched: asyncio.Event, go_on: asyncio.Event) -> None:
         self._consumer = log_consumer(broker)
         self._fetched, self._go_on = fetched, go_on
 

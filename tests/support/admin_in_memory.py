@@ -93,7 +93,7 @@ class AdminInMemory:
                 {"partition_index": at, "replica_nodes": list(range(replication))}
                 for at in range(options["num_partitions"])
             ],
-            "authorized_operations": ["READ", "WRITE", "DESCRIBE"],
+            "authorized_operations": ["READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"],
             "topic_id": str(uuid.uuid4() if self.reports_ids else uuid.UUID(int=0)),
         }
         return {"name": name, "error_code": 0, "error_message": None}

@@ -71,7 +71,7 @@ class RecoveryInMemory:
             self.table, self.fence, batch_producer, self.metrics, "broker", self._consumer
         )
 
-    def _consumer(self, _broker: str) -> LosingConsumer:
+    def _consumer(self, _broker: object) -> LosingConsumer:
         self.consumers.append(self.new_consumer())
         return self.consumers[-1]
 

@@ -8,12 +8,33 @@ from typing import Any
 import pytest
 
 from state.attribution import AttributionRules
-from stream_app.settings import Settings, SettingsError, child_environment, embedded_override, load_settings
+from stream_app.settings import (
+    Settings,
+    SettingsError,
+    child_environment,
+    embedded_override,
+    load_settings,
+    loading,
+)
 from tests.support import ROOT
+from topics.secret import Secret
 
 NON_DEFAULT: dict[str, Any] = {
     "app_id": "shop",
     "broker": "kafka-1:9092,kafka-2:9092",
+    "kafka_security_protocol": "SASL_SSL",
+    "kafka_sasl_mechanism": "SCRAM-SHA-512",
+    "kafka_sasl_username": "shop",
+    "kafka_sasl_password": Secret("geheim"),
+    "kafka_ssl_ca_location": "ca.pem",
+    "kafka_ssl_certificate_location": "shop.crt",
+    "kafka_ssl_key_location": "shop.key",
+    "kafka_ssl_key_password": Secret("geheim"),
+    "kafka_sasl_oauthbearer_token_provider": "os:getcwd",
+    "kafka_sasl_oauthbearer_token_endpoint_url": "https://login.shop/token",
+    "kafka_sasl_oauthbearer_client_id": "shop",
+    "kafka_sasl_oauthbearer_client_secret": Secret("geheim"),
+    "kafka_sasl_oauthbearer_scope": "kafka",
     "redis": "redis://cache:6379/3",
     "data_dir": Path("/var/lib/headrace"),
     "partitions": 24,
@@ -110,6 +131,8 @@ NON_DEFAULT: dict[str, Any] = {
 
 
 def as_variable(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
     return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
@@ -121,6 +144,8 @@ def test_every_setting_has_a_non_default_value_here() -> None:
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_read_from_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Those of Kafka are checked together (tests/unit/settings/test_kafka_settings.py).
+    monkeypatch.setattr(loading, "check_together", lambda _: None)
     monkeypatch.setenv(f"HEADRACE_{name.upper()}", as_variable(NON_DEFAULT[name]))
     assert getattr(load_settings(), name) == NON_DEFAULT[name]
 

@@ -8,6 +8,7 @@ import faust
 import msgspec
 
 from topics.catalog import USER_EVENTS
+from topics.kafka_connection import Broker, connection_of
 
 _decoders: Final = {spec.name: msgspec.json.Decoder(spec.payload) for spec in USER_EVENTS}
 _ROW_BYTES: Final = 64
@@ -22,7 +23,9 @@ class EventCounter:
         self.n_events = 0
 
 
-def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, counter: EventCounter) -> faust.App:
+def bare_agent(
+    app_id: str, broker: Broker, folder: Path, partitions: int, counter: EventCounter
+) -> faust.App:
     """An app whose agent only decodes events with msgspec."""
     app = faust.App(app_id, **_settings(broker, folder, partitions))
 
@@ -35,7 +38,9 @@ def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, counter:
     return app
 
 
-def table_agent(app_id: str, broker: str, folder: Path, partitions: int, counter: EventCounter) -> faust.App:
+def table_agent(
+    app_id: str, broker: Broker, folder: Path, partitions: int, counter: EventCounter
+) -> faust.App:
     """The same with one table write of raw bytes per event; Faust writes the changelog with a linger."""
     app = faust.App(app_id, producer_linger=0.05, **_settings(broker, folder, partitions))
     table = app.Table("rows", key_type=bytes, value_type=bytes, partitions=partitions)
@@ -56,10 +61,10 @@ def _events(app: faust.App) -> Any:
     return app.topic(*names, key_serializer="raw", value_serializer="raw")
 
 
-def _settings(broker: str, folder: Path, partitions: int) -> dict[str, Any]:
+def _settings(broker: Broker, folder: Path, partitions: int) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     return {
-        "broker": ";".join(f"kafka://{host}" for host in broker.split(",")),
+        "broker": ";".join(f"kafka://{host}" for host in connection_of(broker).addresses),
         "store": "rocksdb://",
         "datadir": folder,
         "autodiscover": False,

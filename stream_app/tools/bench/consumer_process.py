@@ -34,7 +34,7 @@ def main() -> None:
     else:
         counter = EventCounter()
         folder = settings.data_dir / variant
-        app = make(settings.app_id, settings.broker, folder, settings.partitions, counter)
+        app = make(settings.app_id, settings.kafka, folder, settings.partitions, counter)
         processed, list_counts = (lambda: counter.n_events), dict
     _measure(app, variant, count, processed, list_counts)
     run_app(app)

@@ -23,6 +23,7 @@ from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.feeds.rows import EventRow
 from stream_app.tools.simulator.benchmark_load import benchmark_events
+from topics.kafka_connection import Broker
 
 _WARM_UP_SECONDS: Final = 10.0
 """Warm-up before the measurement, at most as long as the measurement."""
@@ -64,7 +65,7 @@ def measure_freshness(
         servers = stack.enter_context(isolated_servers())
         update_status(f"{name}: starting a worker")
         settings: dict[str, object] = {
-            "broker": servers.broker_address,
+            "broker": servers.broker_connection,
             "redis": servers.redis_address,
             "partitions": PARTITIONS,
         }
@@ -76,7 +77,7 @@ def measure_freshness(
         workers.start(WorkerProcess(1, folder, settings))
         workers.wait_until_ready()
         feeder = processes.Process(
-            target=_feed, args=(servers.broker_address, rate, users, stop), daemon=True
+            target=_feed, args=(servers.broker_connection, rate, users, stop), daemon=True
         )
         feeder.start()
         if trainer:
@@ -117,7 +118,7 @@ def _wait_for_model(workers: WorkerPool, trainer: TrainerProcess) -> None:
         time.sleep(0.25)
 
 
-def _feed(broker: str, rate: float, users: int, stop: Event) -> None:
+def _feed(broker: Broker, rate: float, users: int, stop: Event) -> None:
     sender = KafkaEventSender(broker)
     try:
         events = benchmark_events(10**9, clock=time.time, users=users)

@@ -14,6 +14,7 @@ from stream_app.models.checkpoint import Manifest, encode_checkpoint
 from stream_app.models.two_tower import TwoTower
 from stream_app.models.two_tower_network import NetworkShape, TrainedWeights, first_parameters
 from topics.catalog import MODELS
+from topics.kafka_connection import Broker
 
 _SEED: Final = 7
 
@@ -33,7 +34,7 @@ def random_weights(item_ids: Sequence[str], shape: NetworkShape = NetworkShape()
     return TrainedWeights(shape, first_parameters(shape, _SEED), list(item_ids), vectors)
 
 
-def announce_random_model(broker: str, store: CheckpointStore, item_ids: Sequence[str]) -> None:
+def announce_random_model(broker: Broker, store: CheckpointStore, item_ids: Sequence[str]) -> None:
     """Write a checkpoint with random weights, and announce it to the workers."""
     now = time.time()
     content = encode_checkpoint(random_weights(item_ids), Manifest(version=1, created_at=now))

@@ -24,6 +24,7 @@ from stream_app.tools.simulator.benchmark_load import benchmark_events, benchmar
 from stream_app.worker.model_stores import make_checkpoint_store
 from topics import admin
 from topics.catalog import catalog
+from topics.kafka_connection import Broker
 
 PARTITIONS: Final = 4
 _TIMEOUT_SECONDS: Final = 180.0
@@ -58,7 +59,7 @@ def isolated_servers() -> Iterator[EmbeddedServers]:
     """A broker with empty topics and a Redis for one measurement; external servers keep their topics."""
     with EmbeddedServers() as servers:
         for app_id in _APP_IDS.values():
-            admin.create(catalog(app_id), servers.broker_address, partitions=PARTITIONS, replication=1)
+            admin.create(catalog(app_id), servers.broker_connection, partitions=PARTITIONS, replication=1)
         yield servers
 
 
@@ -80,7 +81,7 @@ def measure_throughput(
         for agents in _AGENTS_BY_BROKER:
             with isolated_servers() as servers:
                 update_status(f"round {number} of {rounds}: writing {events:,} events to Kafka")
-                _fill(servers.broker_address, events, users, run=str(number))
+                _fill(servers.broker_connection, events, users, run=str(number))
                 for agent in agents:
                     update_status(f"round {number} of {rounds}: {agent}")
                     runs[agent] = _consume(agent, servers, events)
@@ -125,7 +126,7 @@ def _cpu_us_per_list(run: ConsumerRun) -> float:
     return 1e6 * run.cpu_seconds / run.events / (run.user_lists / run.fresh_events)
 
 
-def _fill(broker: str, events: int, users: int, run: str) -> None:
+def _fill(broker: Broker, events: int, users: int, run: str) -> None:
     sender = KafkaEventSender(broker, linger=0.05)
     try:
         for event in benchmark_events(events, clock=time.time, users=users, run=run):
@@ -146,7 +147,7 @@ def _consume(agent: str, servers: EmbeddedServers, events: int) -> ConsumerRun:
 def _consume_in(folder: Path, agent: str, servers: EmbeddedServers, events: int) -> ConsumerRun:
     output = folder / "output"
     environment = child_environment(
-        broker=servers.broker_address,
+        broker=servers.broker_connection,
         redis=servers.redis_address,
         data_dir=folder,
         partitions=PARTITIONS,
@@ -155,7 +156,7 @@ def _consume_in(folder: Path, agent: str, servers: EmbeddedServers, events: int)
     )
     if agent == "neural":
         announce_random_model(
-            servers.broker_address, make_checkpoint_store(Settings(data_dir=folder)), benchmark_items()
+            servers.broker_connection, make_checkpoint_store(Settings(data_dir=folder)), benchmark_items()
         )
     with output.open("wb") as log:
         command = (sys.executable, "-m", "stream_app.tools.bench.consumer_process", agent, str(events))

@@ -22,6 +22,7 @@ from stream_app.tools.feeds.pacing import Pacer
 from stream_app.tools.simulator.benchmark_load import benchmark_events
 from topics import admin
 from topics.catalog import INTERACTIONS, catalog
+from topics.kafka_connection import Broker
 from topics.records import Interaction, Source
 
 _START_SECONDS: Final = 120.0
@@ -89,7 +90,7 @@ def measure_lag(rate: float, seconds: float) -> TrainerLag:
     folder = scratch_dir("bench-neural")
     try:
         with EmbeddedServers() as servers:
-            broker, port = servers.broker_address, free_port()
+            broker, port = servers.broker_connection, free_port()
             admin.create(catalog(), broker, partitions=1, replication=1)
             environment = child_environment(
                 broker=broker,
@@ -118,7 +119,7 @@ def measure_lag(rate: float, seconds: float) -> TrainerLag:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _feed(broker: str, port: int, rate: float, seconds: float) -> TrainerLag:
+def _feed(broker: Broker, port: int, rate: float, seconds: float) -> TrainerLag:
     encoder, pacer, sender = msgspec.msgpack.Encoder(), Pacer(rate), KafkaEventSender(broker)
     started = time.monotonic()
     read_at, lags = started + seconds / 2, []

@@ -34,7 +34,7 @@ def show(options: ShowLettersOptions) -> None:
     selection = select(reason=options.reason, topic=options.topic)
     counts: Counter[str] = Counter()
     newest_letters: deque[DeadLetter] = deque(maxlen=options.limit or None)
-    with DeadLetterLog(load_settings().broker) as log:
+    with DeadLetterLog(load_settings().kafka) as log:
         for letter in log.read():
             if letter in selection:
                 counts[letter.reason] += 1
@@ -57,7 +57,7 @@ def replay_letters(options: ReplayLettersOptions) -> None:
         If there is no terminal to confirm on, and no ``--yes``.
     """
     selection = select(reason=options.reason, topic=options.topic)
-    broker = load_settings().broker
+    broker = load_settings().kafka
     erasures = read_erasures(broker)
     with DeadLetterLog(broker) as log:
 

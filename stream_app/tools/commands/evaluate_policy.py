@@ -141,7 +141,7 @@ def _read_headrace_log(options: EvaluatePolicyOptions) -> tuple[Rounds, dict[str
     if options.log is not None and options.rewards is not None:
         records = headrace_log.raw_lines(options.log), headrace_log.raw_lines(options.rewards)
     else:
-        broker = load_settings().broker
+        broker = load_settings().kafka
         records = raw_records(broker, LISTS), raw_records(broker, REWARDS)
     with row_counter(Console(stderr=True), "reading lists and rewards") as update_progress:
         log = headrace_log.read(

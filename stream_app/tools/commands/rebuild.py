@@ -25,7 +25,8 @@ from stream_app.tools.log_rebuild import ModelResult, OnProgress, Rebuild
 from stream_app.tools.progress import progress_bar
 from stream_app.worker.decay_controller import read_decay_record
 from stream_app.worker.model_stores import make_model_store, store_location
-from topics.broker_client import BrokerUnavailableError, TopicAdminError
+from topics.broker_client import BrokerUnavailableError, TopicAdminError, denial
+from topics.connection_fault import find_refusal
 
 NOT_COMPARED: Final = 3
 """Exit status if no model could be compared."""
@@ -54,7 +55,9 @@ def run(options: RebuildOptions) -> None:
         raise UserError(f"{error}. Check HEADRACE_MODEL_STORE.") from None
     except (KafkaError, TimeoutError) as error:
         raise UserError(
-            f"The Kafka broker at {settings.broker} does not answer ({type(error).__name__}). Check HEADRACE_BROKER."
+            denial(settings.kafka, error)
+            or find_refusal(settings.kafka)
+            or f"The Kafka broker at {settings.kafka} does not answer ({type(error).__name__}). See HEADRACE_BROKER."
         ) from None
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
@@ -69,7 +72,7 @@ async def _rebuild(settings: Settings, options: RebuildOptions) -> int:
     async with _consumer(settings) as consumer:
         rebuild = Rebuild(settings, consumer, store, until)
         await rebuild.open()
-        rebuild.use_decay(await asyncio.to_thread(read_decay_record, settings.broker))
+        rebuild.use_decay(await asyncio.to_thread(read_decay_record, settings.kafka))
         if options.keep:
             with _progress("learning what the newest snapshot lacks") as update:
                 loaded = await rebuild.load(update)
@@ -156,7 +159,7 @@ def _status(results: list[ModelResult]) -> int:
 
 @contextlib.asynccontextmanager
 async def _consumer(settings: Settings) -> AsyncIterator[Any]:
-    consumer = log_consumer(settings.broker)
+    consumer = log_consumer(settings.kafka)
     try:
         await consumer.start()
         yield consumer

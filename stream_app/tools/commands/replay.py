@@ -38,7 +38,7 @@ def run(options: ReplayOptions) -> None:
     if not request.path.is_file():
         raise UserError(f"There is no file {request.path}; check the path.")
     # Connect before reading the log, which may take long: an unavailable broker is reported at once.
-    sender = KafkaEventSender(settings.broker)
+    sender = KafkaEventSender(settings.kafka)
     try:
         with row_counter(console, f"reading {request.path.name}") as progress:
             log = open_log(request, now=wall_clock(), max_age=settings.max_event_age, progress=progress)

@@ -20,12 +20,12 @@ def create(options: CreateOptions) -> None:
     specs = settings.topics
     with as_user_errors():
         created = admin.create(
-            specs, settings.broker, partitions=settings.partitions, replication=settings.replication
+            specs, settings.kafka, partitions=settings.partitions, replication=settings.replication
         )
         for name in created:
             typer.echo(f"created {name}")
         typer.echo(f"{len(created)} created, {len(specs) - len(created)} existed already")
-        _print_problems(admin.check(specs, settings.broker))
+        _print_problems(admin.check(specs, settings.kafka))
 
 
 def check() -> None:
@@ -33,7 +33,7 @@ def check() -> None:
     settings = load_settings()
     specs = settings.topics
     with as_user_errors():
-        _print_problems(admin.check(specs, settings.broker))
+        _print_problems(admin.check(specs, settings.kafka))
     typer.echo(f"all {len(specs)} topics match the catalog")
 
 
@@ -43,7 +43,7 @@ def list_topics() -> None:
     specs = settings.topics
     broker_error = ""
     try:
-        states = admin.describe(specs, settings.broker)
+        states = admin.describe(specs, settings.kafka)
     except broker_client.BrokerUnavailableError as error:
         # The catalog can be listed without a broker.
         states, broker_error = [topic_checks.TopicState(spec=spec) for spec in specs], str(error)

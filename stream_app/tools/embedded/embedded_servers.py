@@ -2,10 +2,11 @@
 
 from typing import Final, Self
 
-from stream_app.settings import embedded_override
+from stream_app.settings import embedded_override, external_broker
 from stream_app.tools.embedded.broker import EmbeddedBroker
 from stream_app.tools.embedded.child_process import StepCallback
 from stream_app.tools.embedded.redis_server import EmbeddedRedis
+from topics.kafka_connection import Broker
 
 
 class EmbeddedServers:
@@ -21,7 +22,7 @@ class EmbeddedServers:
     """
 
     def __init__(self) -> None:
-        self._external_broker: Final = embedded_override("BROKER")
+        self._external_broker: Final = external_broker()
         self._external_redis: Final = embedded_override("REDIS")
         self.broker: Final = None if self._external_broker else EmbeddedBroker()
         self.redis: Final = None if self._external_redis else EmbeddedRedis()
@@ -29,6 +30,11 @@ class EmbeddedServers:
     @property
     def broker_address(self) -> str:
         """The bootstrap servers, ``host:port``."""
+        return str(self.broker_connection)
+
+    @property
+    def broker_connection(self) -> Broker:
+        """The connection to Kafka; of an embedded broker its address alone."""
         return self._external_broker or (self.broker.address if self.broker else "")
 
     @property

@@ -18,6 +18,7 @@ from topics.admin import create, delete, describe, list_names
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import SHOP_TOPICS, catalog, changelog
 from topics.consumer_groups import delete_group, seek_group_to_end
+from topics.kafka_connection import Broker
 
 _MAX_APP_ID_LENGTH: Final = 150
 """Characters kept of the application id, so that the id stays valid with its suffix."""
@@ -42,7 +43,7 @@ def check_external_servers(servers: EmbeddedServers) -> None:
     """
     if servers.broker is None:
         with broker_errors_as_user_errors():
-            list_names(servers.broker_address)
+            list_names(servers.broker_connection)
     if servers.redis is None:
         check_redis(load_settings(redis=servers.redis_address))
 
@@ -52,7 +53,7 @@ def temporary_app_id(app_id: str) -> str:
     return f"{app_id[:_MAX_APP_ID_LENGTH]}-demo-{uuid.uuid4().hex[:8]}"
 
 
-def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
+def create_missing_topics(app_id: str, broker: Broker, partitions: int) -> int:
     """Create missing topics with the partition count of the existing ones; return the size of the catalog.
 
     Parameters
@@ -77,7 +78,7 @@ def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
     return len(specs)
 
 
-def start_at_latest(app_id: str, broker: str) -> None:
+def start_at_latest(app_id: str, broker: Broker) -> None:
     """Set the workers' group to the latest offsets, so that they skip events from before the run.
 
     Raises
@@ -89,7 +90,7 @@ def start_at_latest(app_id: str, broker: str) -> None:
         seek_group_to_end(app_id, SHOP_TOPICS, broker)
 
 
-def clean_up(app_id: str, broker: str) -> None:
+def clean_up(app_id: str, broker: Broker) -> None:
     """Delete the changelog and the consumer group of the run; errors of the broker are ignored."""
     for delete_resource in (
         lambda: delete([changelog(app_id).name], broker),

@@ -23,6 +23,7 @@ from stream_app.tools.environment.trainer_process import (
     TrainerProcess,
 )
 from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
+from topics.kafka_connection import Broker
 
 DEFAULT_PARTITIONS: Final = 4
 """Partitions of new topics, unless there are more workers."""
@@ -35,7 +36,7 @@ class Environment(NamedTuple):
     """
 
     folder: Path
-    broker: str
+    broker: Broker
     redis: str
     workers: WorkerPool
     trainer: TrainerProcess | None = None
@@ -78,7 +79,7 @@ def start_environment(
     folder = scratch_dir(prefix)
     stack.callback(on_exit, folder)
     servers = _start_servers(stack, steps)
-    broker, redis = servers.broker_address, servers.redis_address
+    broker, redis = servers.broker_connection, servers.redis_address
     with steps.step("topics") as step_status:
         app_id, n_topics = _create_topics(stack, servers, max(DEFAULT_PARTITIONS, workers))
         step_status.set_result(f"{n_topics} in the catalog")
@@ -121,7 +122,7 @@ def _start_trainer(folder: Path, worker_settings: Mapping[str, object]) -> Train
 
 def _create_topics(stack: ExitStack, servers: EmbeddedServers, partitions: int) -> tuple[str, int]:
     """Create missing topics; return the application id of the workers and the number of topics."""
-    app_id, broker = load_settings().app_id, servers.broker_address
+    app_id, broker = load_settings().app_id, servers.broker_connection
     if servers.broker is not None:
         return app_id, create_missing_topics(app_id, broker, partitions)
     app_id = temporary_app_id(app_id)

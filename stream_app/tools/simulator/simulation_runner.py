@@ -34,6 +34,7 @@ from stream_app.tools.simulator.tally import SimulationTally
 from stream_app.tools.simulator.user_outcomes import UserOutcomes
 from stream_app.tools.simulator.user_sources import GeneratedUserSource, LoggedUserSource, UserSource
 from topics.events import Click
+from topics.kafka_connection import Broker
 
 _READ_TIMEOUT: Final = 2.0  # longer than a page would wait: a busy machine must not distort the measurement
 N_PROBE_USERS: Final = 20
@@ -49,7 +50,7 @@ BASELINE_SUFFIX: Final = " (baseline)"
 
 
 class _Servers(NamedTuple):
-    broker: str
+    broker: Broker
     redis: str
 
 
@@ -155,7 +156,7 @@ def _resolve_servers(
             highlight=False,
             soft_wrap=True,
         )
-    return _Servers(settings.broker, settings.redis)
+    return _Servers(settings.kafka, settings.redis)
 
 
 async def _warm_up(

@@ -34,7 +34,7 @@ class FakeBroker:
         self.connections = self.closed = 0
         self.lose_next_acknowledgement = False
 
-    def connect(self, _: str) -> "FakeBroker":
+    def connect(self, _: object) -> "FakeBroker":
         self.connections += 1
         self._answer()
         return self

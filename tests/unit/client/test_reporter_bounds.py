@@ -27,7 +27,7 @@ class Broker:
         self._n_failures = n_failures
         self._n_sent = 0
 
-    def connect(self, _: str) -> "Broker":
+    def connect(self, _: object) -> "Broker":
         return self
 
     def send(self, _: ProducerRecord) -> None:

@@ -53,7 +53,7 @@ async def test_users_who_were_erased_since_the_kept_snapshot_are_not_in_the_new_
     )
     log.append(0, b"", msgspec.json.encode(receipt))
 
-    def consumer(_broker: str) -> LosingConsumer:
+    def consumer(_broker: object) -> LosingConsumer:
         assert has_receipts, "a topic that does not exist is read"
         return LosingConsumer(log)
 

@@ -40,7 +40,7 @@ def test_missing_topics_are_created_with_their_settings(topics: AdminInMemory) -
     ]
     for state in states:
         assert state.config.items() >= state.spec.topic_config.items()
-        assert state.operations == {"READ", "WRITE", "DESCRIBE"}
+        assert state.operations == {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
     assert create(CLICKS, DEAD_LETTERS, SEARCHES) == []
 
 
@@ -137,11 +137,16 @@ def test_a_topic_without_replicas_or_with_hidden_settings_is_described(topics: A
     assert searches.replication == 1
 
 
-def test_a_topic_that_may_not_be_described_is_an_error(topics: AdminInMemory) -> None:
+def test_a_topic_that_may_not_be_described_is_a_problem_that_names_the_missing_right(
+    topics: AdminInMemory,
+) -> None:
     create(CLICKS)
     topics.errors[CLICKS.name] = REFUSED
-    with pytest.raises(TopicAdminError, match=r"not describe the topic events\.click: TopicAuthorization"):
-        admin.describe([CLICKS], BROKER)
+    [problem] = admin.check([CLICKS], BROKER)
+    assert problem.is_blocking
+    assert "the broker does not tell this client of it" in str(problem)
+    assert problem.remedy.endswith("--operation Describe --topic events.click")
+    assert admin.topic_ids([CLICKS], BROKER) == {}
 
 
 @pytest.mark.usefixtures("topics")
