@@ -55,6 +55,8 @@ class FlushBatch(NamedTuple):
         Keys to delete.
     withdrawn_queries
         Queries whose lists are deleted: too few users are left who chose an item after them.
+    n_holds
+        `PendingQueue.n_holds` when the lists were ranked: the rows may have moved since, if it has grown.
     """
 
     generated_at: str
@@ -66,6 +68,7 @@ class FlushBatch(NamedTuple):
     erasures: dict[str, int]
     stale_keys: list[OwnedKey]
     withdrawn_queries: Sequence[str] = ()
+    n_holds: int = 0
 
     @property
     def user_lists(self) -> list[UserList]:

@@ -10,7 +10,8 @@ The order of a flush is a contract:
    again, so that no event is missed.
 2. **Build** the lists, and store each in memory. A reaction may arrive before the acknowledgement; it is matched with
    the list all the same.
-3. **Drop** the lists of users who were erased after they had been ranked.
+3. **Drop** the lists of users who were erased after they had been ranked. If the partitions were revoked after it,
+   requeue all users: another owner may have newer rows. While a worker has no partitions, users stay in the queue.
 4. **Append** the lists to topic ``lists``, before Redis has them, so that the next owner of the partition recovers
    them. The loop does not wait for Kafka: a crash within some 30 ms may lose lists that Redis has. Without
    ``HEADRACE_LOG_LISTS`` nothing is appended. While Redis is known to be unavailable this is part of step 7 instead,
@@ -187,7 +188,8 @@ class FlushLoop:
             if queue.shared_lists.next_due <= now:
                 return
             queue.idle.set()
-            remaining = min(queue.shared_lists.next_due, self._degraded_ranking.next_due) - now
+            reranking_due = inf if queue.is_holding else self._degraded_ranking.next_due
+            remaining = min(queue.shared_lists.next_due, reranking_due) - now
             if remaining <= 0:
                 return
             await _wait_for_event(queue.work_available, None if remaining == inf else remaining)
@@ -210,12 +212,12 @@ class FlushLoop:
         # 1. Take.
         pending = queue.pop_users()
         now = self._clocks.timer()
-        reranked = [] if mode.overloaded else self._degraded_ranking.due_users(now)
+        reranked = [] if mode.overloaded or queue.is_holding else self._degraded_ranking.due_users(now)
         reranked = [user for user in reranked if user not in pending]
         generated_at = rfc3339(self._clocks.wall())
         erasures = queue.erasures_of((*pending, *reranked))
         # 2. Build.
-        batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [])
+        batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [], n_holds=queue.n_holds)
         for user_id, received in pending.items():
             # A user without an event is published again after a restart: degraded lists are for events alone.
             self._add_user(
@@ -281,8 +283,17 @@ class FlushLoop:
         self._n_settled += 1
         return is_acknowledged
 
+    def _is_outdated(self, batch: FlushBatch) -> bool:
+        """Whether the partitions were revoked after the users were ranked; then they are pending again."""
+        if batch.n_holds == self.queue.n_holds:
+            return False
+        self._requeue(batch)
+        return True
+
     async def _try_send(self, batch: FlushBatch) -> bool:
         queue = self.queue
+        if self._is_outdated(batch):
+            return True
         # 3. Drop.
         batch = self._without_erased(batch)
         erasures = queue.next_erasures(batch.erasures)
@@ -304,6 +315,8 @@ class FlushLoop:
             if deleted_keys := batch.deleted_keys:
                 await self._publisher.delete(deleted_keys)
             # 6. Write.
+            if self._is_outdated(batch):
+                return True
             documents = batch.documents
             if documents:
                 await self._publisher.publish(documents)

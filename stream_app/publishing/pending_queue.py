@@ -41,6 +41,8 @@ class PendingQueue:
         Set by the flush loop when all users and erasures are acknowledged.
     acknowledged
         What the flush loop published and deleted lately.
+    n_holds
+        How often `hold_users` was called.
 
     Examples
     --------
@@ -67,6 +69,8 @@ class PendingQueue:
         self._withdrawn_queries: dict[str, None] = {}
         self._backlog = 0
         self._store_available = True
+        self._is_holding = False
+        self.n_holds = 0
         self.acknowledged: Final = AcknowledgedWork(max_pending)
         self.shared_lists: Final = StaleSharedLists(shared_list_interval)
         self.work_available: Final = asyncio.Event()
@@ -77,8 +81,9 @@ class PendingQueue:
         self.idle.set()
 
     def __bool__(self) -> bool:
-        """Whether users, erasures or withdrawn queries are pending."""
-        return bool(self._users or self._erasures or self._withdrawn_queries)
+        """Whether users that are not held, erasures or withdrawn queries are pending."""
+        has_users = bool(self._users) and not self._is_holding
+        return has_users or bool(self._erasures or self._withdrawn_queries)
 
     @property
     def n_users(self) -> int:
@@ -152,8 +157,25 @@ class PendingQueue:
             del self._withdrawn_queries[query]
         return queries
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether users stay pending until `release_users`."""
+        return self._is_holding
+
+    def hold_users(self) -> None:
+        """Let users stay pending: the partitions were revoked, and their rows may be older than those of others."""
+        self._is_holding = True
+        self.n_holds += 1
+
+    def release_users(self) -> None:
+        """Let flushes take users: the rows of the partitions of this worker are the newest."""
+        self._is_holding = False
+        self.work_available.set()
+
     def pop_users(self) -> dict[str, tuple[float, ...]]:
         """Remove and return the users of the next flush, the longest waiting first, with their events' times."""
+        if self._is_holding:
+            return {}
         users = self._users.pop_oldest(self._flush_users)
         if len(self._users) < self._full_size:
             self.full.clear()

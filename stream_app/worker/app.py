@@ -249,6 +249,7 @@ class Worker:
         self.lease.follow(self.app.consumer._thread._consumer._coordinator)  # noqa: SLF001  # no public way
         self.metrics.ready.set(0)
         self.rows.clear_cache()
+        self.components.queue.hold_users()
         self.components.queue.drop_erasures()
         self.erasures.clear()
         self.components.replica.set_owned_partitions(())
@@ -312,6 +313,7 @@ class Worker:
             # Objects from before this point are long-lived: exclude them from garbage collection.
             gc.collect()
             gc.freeze()
+            components.queue.release_users()
             self.catch_up_barrier.set()
             self._owned = frozenset(owned)
             self.metrics.ready.set(1)

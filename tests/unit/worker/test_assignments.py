@@ -86,12 +86,16 @@ async def test_the_barrier_opens_after_table_replica_and_lists(assigned: Assigne
     await assigned.revoke()
     await assigned.settle()
     assert not assigned.barrier.is_set()
+    queue = assigned.worker.components.queue
+    assert queue.is_holding
     await assigned.assign()
     await assigned.settle()
     assert assigned.steps == ["table", "replica", "lists"]
     assert assigned.barrier.is_set()
+    assert not queue.is_holding
     await assigned.revoke()
     assert not assigned.barrier.is_set()
+    assert queue.is_holding
 
 
 @pytest.mark.parametrize("step", ["replica", "lists"])
