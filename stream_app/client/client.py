@@ -20,13 +20,6 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Final, Self, Unpack
 
-import redis
-import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from stream_app.client.fallback_chain import decode_list_or_none, fallback_keys, first_usable_list
 from stream_app.client.impression_reporter import ImpressionFields, ImpressionReporter
 from stream_app.client.redis_contract import (
@@ -37,12 +30,15 @@ from stream_app.client.redis_contract import (
     query_key,
     search_key,
 )
+from stream_app.client.redis_reader import AsyncRedisReader, RedisReader
+from stream_app.client.redis_reasons import ARGUMENTS, REDIS_ERRORS, refusal
 from stream_app.client.search_order import (
     DEFAULT_SEARCH_TIMEOUT,
     PendingSearch,
     SearchOrder,
     decode_search_list_or_none,
 )
+from stream_app.redis_server import RedisOptions, RedisServer, parse_redis
 from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25
@@ -51,19 +47,23 @@ DEFAULT_TIMEOUT: Final = 0.25
 _MAX_CONCURRENT_SEARCHES: Final = 32
 """Concurrent searches of a blocking client; further ones queue, within their own timeout."""
 
-_RETRIED_ERRORS: Final = (RedisConnectionError,)
-"""Errors that are retried once: Redis may have closed a pooled connection. A timeout is not: the page waits."""
-
 
 class ClientUnavailableError(ConnectionError):
     """Redis did not answer in time. Render the page without recommendations, or with your own."""
 
 
-class _ImpressionReporting:
-    """Impression reporting, the same in both clients."""
+class _CommonClient:
+    """What is the same in both clients: impression reporting, and errors."""
 
-    def __init__(self, reporter: ImpressionReporter | None) -> None:
+    def __init__(self, server: RedisServer, reporter: ImpressionReporter | None) -> None:
+        self._server = server
         self._reporter = reporter
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._server})"
+
+    def _unavailable(self, error: BaseException) -> ClientUnavailableError:
+        return ClientUnavailableError(refusal(error, ARGUMENTS, tls=self._server.is_tls))
 
     def report_impression(
         self,
@@ -89,29 +89,38 @@ class _ImpressionReporting:
         return self._reporter.report_impression(user_id, document, items, **fields)
 
 
-class Client(_ImpressionReporting):
+class Client(_CommonClient):
     """Reads lists, blocking. Thread-safe; use one client per process.
 
     Parameters
     ----------
     url
-        ``redis://host:port/db``.
+        ``redis://user:password@host:port/db``; ``rediss://`` for TLS. Of a cluster, or of Sentinels, the addresses of
+        some: ``redis://host:port,host:port``.
     timeout
-        Timeout of a read, seconds.
+        Timeout of a read, seconds. Where a node or a master must be found anew, it applies to each step.
     reporter
         Sends impressions; closed with the client.
+    **options
+        ``mode`` ("cluster" or "sentinel"), ``master``, ``username``, ``password``, ``ca_file``, ``certificate_file``,
+        ``key_file``, ``sentinel_username``, ``sentinel_password``; see `RedisServer`.
+
+    Raises
+    ------
+    ValueError
+        If the URL is invalid, or does not suit the options.
     """
 
     def __init__(
-        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, reporter: ImpressionReporter | None = None
+        self,
+        url: str | RedisServer,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        reporter: ImpressionReporter | None = None,
+        **options: Unpack[RedisOptions],
     ) -> None:
-        super().__init__(reporter)
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1, supported_errors=_RETRIED_ERRORS),
-        )
+        super().__init__(parse_redis(url, **options), reporter)
+        self._reader = RedisReader(self._server, timeout)
         self._executor = ThreadPoolExecutor(_MAX_CONCURRENT_SEARCHES, thread_name_prefix="headrace-search")
 
     def read(
@@ -209,17 +218,16 @@ class Client(_ImpressionReporting):
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
-            values: list[bytes | None] = self._redis.mget(keys)  # type: ignore[assignment]
-        except (RedisError, OSError) as error:
-            raise ClientUnavailableError(str(error)) from error
-        return values
+            return self._reader.read(keys)
+        except REDIS_ERRORS as error:
+            raise self._unavailable(error) from error
 
     def close(self) -> None:
         """Send pending impressions, waiting a few seconds at most, and close the connections."""
         if self._reporter is not None:
             self._reporter.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._redis.close()
+        self._reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,19 +236,19 @@ class Client(_ImpressionReporting):
         self.close()
 
 
-class AsyncClient(_ImpressionReporting):
+class AsyncClient(_CommonClient):
     """Reads lists in an event loop, with the parameters, fallbacks and errors of `Client`."""
 
     def __init__(
-        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, reporter: ImpressionReporter | None = None
+        self,
+        url: str | RedisServer,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        reporter: ImpressionReporter | None = None,
+        **options: Unpack[RedisOptions],
     ) -> None:
-        super().__init__(reporter)
-        self._redis = redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=redis.asyncio.retry.Retry(NoBackoff(), 1, supported_errors=_RETRIED_ERRORS),
-        )
+        super().__init__(parse_redis(url, **options), reporter)
+        self._reader = AsyncRedisReader(self._server, timeout)
 
     async def read(
         self,
@@ -295,16 +303,15 @@ class AsyncClient(_ImpressionReporting):
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
-            values: list[bytes | None] = await self._redis.mget(keys)  # type: ignore[assignment]
-        except (RedisError, OSError) as error:
-            raise ClientUnavailableError(str(error)) from error
-        return values
+            return await self._reader.read(keys)
+        except REDIS_ERRORS as error:
+            raise self._unavailable(error) from error
 
     async def close(self) -> None:
         """Close the connections; see `Client.close`."""
         if self._reporter is not None:
             await asyncio.to_thread(self._reporter.close)
-        await self._redis.aclose()
+        await self._reader.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ a socket. Redis refuses such a write:
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha1
 from typing import Any, Final, TypeVar
 
 from stream_app.publishing.publisher import (
@@ -24,7 +25,8 @@ from stream_app.publishing.publisher import (
     PublisherUnavailableError,
     StoreRestartedError,
 )
-from stream_app.publishing.redis_connection import PipelineConnection, slot_of
+from stream_app.publishing.redis_connection import open_pipelines, slot_of
+from stream_app.redis_server import RedisServer
 
 _TOKEN_DIGITS: Final = 12
 _ERASED_SECONDS: Final = 900
@@ -56,6 +58,9 @@ _SET_IF_NOT_OLDER: Final = _UNLESS_OLDER % (
     """redis.call('SET', key, '{"owner":"' .. ARGV[1] .. '",' .. ARGV[at + 2], 'PX', ARGV[2])"""
 )
 _DELETE_IF_NOT_OLDER: Final = _UNLESS_OLDER % "redis.call('UNLINK', key)"
+
+_SCRIPTS: Final = (_SET_IF_NOT_OLDER, _DELETE_IF_NOT_OLDER)
+_SET_SCRIPT, _DELETE_SCRIPT = (sha1(each.encode(), usedforsecurity=False).hexdigest() for each in _SCRIPTS)
 
 _OTHER_SLOT: Final = "same slot"
 """In the error of a node of a cluster for a call with keys of several slots."""
@@ -90,8 +95,8 @@ class RedisPublisher:
 
     Parameters
     ----------
-    url
-        ``redis://host:port/db``.
+    server
+        Where Redis is; or its URL, ``redis://host:port/db``.
     ttl
         Time to live of a document, seconds.
     timeout
@@ -105,18 +110,21 @@ class RedisPublisher:
         Called when Redis is reached again: it may have lost the newest writes that it acknowledged.
     """
 
-    def __init__(self, url: str, ttl: float, timeout: float = 2.0) -> None:
-        self._connection = PipelineConnection(url, timeout, self.report_reconnect)
+    def __init__(self, server: str | RedisServer, ttl: float, timeout: float = 2.0) -> None:
+        self._connection = open_pipelines(server, timeout, self.report_reconnect)
         self._ttl_ms = str(int(ttl * 1000)).encode()
         self.ownership: Ownership | None = None
         self.on_reconnect: Callable[[], None] = _do_nothing
-        self._set_script = self._delete_script = ""
+        self._has_scripts = False
+        self._has_counters = True
         self._tokens: dict[int, bytes] = {}
         self._tokens_generation = 0
-        self._is_cluster = False
+        self._is_cluster = self._connection.is_cluster
 
     def report_reconnect(self) -> None:
         """Have `on_reconnect` called: a connection to Redis was made that is not the first."""
+        # The server may be a replica that lacks the last tokens.
+        self._has_counters = not self._tokens
         self.on_reconnect()
 
     async def publish(self, documents: Sequence[Document]) -> None:
@@ -188,10 +196,10 @@ class RedisPublisher:
         for (partition, _), owned in fenced.items():
             keys, token = [each.key for each in owned], self._tokens[partition]
             if content is None:
-                pipeline.execute_command("EVALSHA", self._delete_script, len(keys), *keys, token)
+                pipeline.execute_command("EVALSHA", _DELETE_SCRIPT, len(keys), *keys, token)
             else:
                 contents = map(content, owned)
-                pipeline.execute_command("EVALSHA", self._set_script, len(keys), *keys, token, ttl, *contents)
+                pipeline.execute_command("EVALSHA", _SET_SCRIPT, len(keys), *keys, token, ttl, *contents)
         replies = await self._execute(pipeline)
         partitions = [partition for partition, _ in fenced]
         await self._verify(list(zip(partitions, replies[len(replies) - len(fenced) :], strict=True)))
@@ -228,15 +236,19 @@ class RedisPublisher:
         if ownership.generation != self._tokens_generation:
             self._tokens = {}
         missing = sorted({each for each in partitions if each is not None} - self._tokens.keys())
-        if not missing and self._set_script:
+        if not self._has_counters:
+            await self.restore_counters()
+        if not missing and self._has_scripts:
             return
         generation = ownership.generation
         pipeline = self._connection.pipeline()
         for partition in missing:
             pipeline.incr(token_key(partition))
-        pipeline.script_load(_SET_IF_NOT_OLDER)
-        pipeline.script_load(_DELETE_IF_NOT_OLDER)
-        *tokens, self._set_script, self._delete_script = await self._execute(pipeline)
+        for node in await self._connection.nodes():
+            for script in _SCRIPTS:
+                self._connection.add(pipeline, node, "SCRIPT LOAD", script)
+        tokens = (await self._execute(pipeline))[: len(missing)]
+        self._has_scripts = True
         await ownership.confirm(missing)
         if ownership.generation != generation:
             raise OwnershipUnconfirmedError("the partitions moved while their tokens were drawn")
@@ -253,7 +265,7 @@ class RedisPublisher:
             return await self._connection.execute(pipeline)
         except StoreRestartedError:
             # Its counters are gone, too (`restore_counters`).
-            self._set_script = ""
+            self._has_scripts = False
             raise
 
     async def restore_counters(self) -> None:
@@ -263,10 +275,15 @@ class RedisPublisher:
         """
         if not self._tokens:
             return
+        self._has_counters = True
         pipeline = self._connection.pipeline()
         for partition, token in self._tokens.items():
             pipeline.eval(_RAISE, 1, token_key(partition), int(token))
-        await self._execute(pipeline)
+        try:
+            await self._execute(pipeline)
+        except PublisherUnavailableError:
+            self._has_counters = False
+            raise
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,11 +19,14 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Final
 from urllib.parse import unquote
 
+from stream_app.client.redis_clients import close_blocking
 from stream_app.client.redis_contract import is_erased, query_key, search_key, user_key
 from stream_app.publishing.publisher import StoreForbiddenError
-from stream_app.publishing.redis_connection import PipelineConnection, explain_refusals, open_connection
+from stream_app.publishing.redis_connection import explain_refusals, open_connection, open_pipelines
+from stream_app.publishing.redis_node_checks import NodeChecks
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.sentinel import StoreState
+from stream_app.redis_server import RedisServer, parse_redis
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -41,23 +44,24 @@ class RedisSentinel:
 
     Parameters
     ----------
-    url
-        ``redis://host:port/db``.
+    server
+        Where Redis is; or its URL, ``redis://host:port/db``.
     publisher
         Its counters of fencing tokens are restored after a loss, and it is told of new connections.
     timeout
         Seconds without a reply after which Redis counts as unavailable.
     """
 
-    def __init__(self, url: str, publisher: RedisPublisher, timeout: float = 2.0) -> None:
-        self._connection = PipelineConnection(url, timeout, publisher.report_reconnect)
+    def __init__(self, server: str | RedisServer, publisher: RedisPublisher, timeout: float = 2.0) -> None:
+        self._connection = open_pipelines(server, timeout, publisher.report_reconnect)
         self._publisher = publisher
         self._epoch = ""
         self._checks = 0
+        self._node_checks = NodeChecks(SENTINEL_KEY, self._connection, self._execute)
         self._reported: set[str] = set()
 
     async def check(self) -> StoreState:
-        """Read the state in one round trip, and begin a new epoch if Redis lost data."""
+        """Read the state in one round trip, in a cluster two, and begin a new epoch if Redis lost data."""
         is_new, checks, fields = await self._execute(
             ("HSETNX", SENTINEL_KEY, _EPOCH, _new_epoch()),
             ("HINCRBY", SENTINEL_KEY, _CHECKS, 1),
@@ -65,7 +69,13 @@ class RedisSentinel:
         )
         fields = {name.decode(): value.decode() for name, value in fields.items()}
         epoch = fields[_EPOCH]
-        if checks <= self._checks and not is_new:
+        lost_nodes = await self._node_checks.lost_nodes(fields) if self._connection.is_cluster else ()
+        # Another worker may have begun an epoch for them.
+        if lost_nodes and self._epoch in {"", epoch}:
+            _LOG.warning("nodes of Redis lost writes: %s; publishing all lists again", ", ".join(lost_nodes))
+            epoch = _new_epoch()
+            await self._execute(("HSET", SENTINEL_KEY, _EPOCH, epoch))
+        elif checks <= self._checks and not is_new:
             _LOG.warning(
                 "Redis lost its newest writes: its counter of checks went from %d to %d; publishing all lists again",
                 self._checks,
@@ -74,6 +84,7 @@ class RedisSentinel:
             epoch = _new_epoch()
             await self._execute(("HSET", SENTINEL_KEY, _EPOCH, epoch))
         self._checks = checks
+        self._node_checks.settle()
         if epoch != self._epoch:
             await self._publisher.restore_counters()
             self._epoch = epoch
@@ -103,15 +114,16 @@ class RedisSentinel:
     async def _scan(self, key_of: Callable[[str], str]) -> AsyncIterator[list[str]]:
         """The users, or queries, of the keys that a function makes, without similar keys of other programs."""
         prefix, suffix = key_of(_ANY).split(_ANY)
-        cursor, is_first = 0, True
-        while cursor or is_first:
-            is_first = False
-            command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
-            [(cursor, keys)] = await self._execute(command)
-            # Keys that are not UTF-8 lack the mark that replaces their bytes.
-            texts = (key.decode("utf-8", "replace") for key in keys)
-            names = [unquote(text[len(prefix) : len(text) - len(suffix)]) for text in texts]
-            yield [name for name, key in zip(names, keys, strict=True) if key_of(name).encode() == key]
+        for node in await self._connection.nodes():
+            cursor, is_first = 0, True
+            while cursor or is_first:
+                is_first = False
+                command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
+                [(cursor, keys)] = await self._execute(command, node=node)
+                # Keys that are not UTF-8 lack the mark that replaces their bytes.
+                texts = (key.decode("utf-8", "replace") for key in keys)
+                names = [unquote(text[len(prefix) : len(text) - len(suffix)]) for text in texts]
+                yield [name for name, key in zip(names, keys, strict=True) if key_of(name).encode() == key]
 
     async def with_lists(self, user_ids: Collection[str]) -> list[str]:
         """Those of some users whose keys hold a list."""
@@ -125,10 +137,13 @@ class RedisSentinel:
             if any(value is not None and not is_erased(value) for value in found)
         ]
 
-    async def _execute(self, *commands: tuple[Any, ...]) -> list[Any]:
+    async def _execute(self, *commands: tuple[Any, ...], node: Any = None) -> list[Any]:
         pipeline = self._connection.pipeline()
         for command in commands:
-            pipeline.execute_command(*command)
+            if node is None:
+                pipeline.execute_command(*command)
+            else:
+                self._connection.add(pipeline, node, *command)
         try:
             return await self._connection.execute(pipeline)
         except StoreForbiddenError as error:
@@ -169,35 +184,39 @@ class RepublicationRequest:
 
     Parameters
     ----------
-    url
-        ``redis://host:port/db``.
+    server
+        Where Redis is; or its URL, ``redis://host:port/db``.
 
     Raises
     ------
+    ValueError
+        If the URL is invalid.
     PublisherUnavailableError
-        If Redis is unavailable or refuses writes; by each method.
+        If Redis is unavailable or refuses writes; by each method, too.
     """
 
-    def __init__(self, url: str, timeout: float = 2.0) -> None:
-        self._redis = open_connection(url, timeout)
+    def __init__(self, server: str | RedisServer, timeout: float = 2.0) -> None:
+        self._server = parse_redis(server)
+        with explain_refusals(self._server):
+            self._redis = open_connection(self._server, timeout)
         self._epoch = ""
 
     def begin(self) -> RepublicationState:
         """Begin a new epoch, and return the state before any worker noticed."""
         self._epoch = _new_epoch()
-        with explain_refusals():
+        with explain_refusals(self._server):
             self._redis.hset(SENTINEL_KEY, _EPOCH, self._epoch)
         return self.state()
 
     def state(self) -> RepublicationState:
         """The progress of the workers."""
-        with explain_refusals():
+        with explain_refusals(self._server):
             fields: Any = self._redis.hgetall(SENTINEL_KEY)
         return RepublicationState(fields, self._epoch)
 
     def close(self) -> None:
         """Close the connection."""
-        self._redis.close()
+        close_blocking(self._redis)
 
 
 def _new_epoch() -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from stream_app.settings.base import AppId, FromFile, LogFormat, LogLevel, PositiveInt, SettingsGroup
+from stream_app.settings.base import AppId, LogFormat, LogLevel, PositiveInt, SettingsGroup
 
 _HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
 
@@ -20,7 +20,6 @@ class ConnectionSettings(SettingsGroup):
         description="Consumer group, and prefix of the changelog topic: letters, digits, `.`, `_`, `-`.",
     )
     broker: str = Field("localhost:9092", description="Kafka bootstrap servers, comma-separated host:port.")
-    redis: Annotated[str, FromFile()] = Field("redis://localhost:6379/0", description="Redis URL.")
     data_dir: Path = Field(
         Path("build/worker"), description="Folder of the worker's table and snapshots; one per worker."
     )

@@ -23,6 +23,7 @@ from stream_app.settings.connection import ConnectionSettings
 from stream_app.settings.erasure import ErasureSettings
 from stream_app.settings.kafka import KafkaSettings, security_of
 from stream_app.settings.neural import NeuralSettings
+from stream_app.settings.redis import RedisSettings
 from stream_app.settings.rewards import RewardSettings
 from topics.catalog import TopicSpec, catalog
 from topics.codec import Limits
@@ -310,6 +311,7 @@ class Settings(
     ListSettings,
     ModelSettings,
     EventSettings,
+    RedisSettings,
     KafkaSettings,
     ConnectionSettings,
 ):

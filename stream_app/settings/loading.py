@@ -167,7 +167,7 @@ def embedded_override(name: str) -> str | None:
     SettingsError
         If the address is invalid.
     """
-    if not os.environ.get(f"HEADRACE_{name}"):
+    if not (os.environ.get(f"HEADRACE_{name}") or os.environ.get(f"HEADRACE_{name}{FILE_SUFFIX}")):
         return None
     return str(getattr(load_settings(), name.lower()))
 

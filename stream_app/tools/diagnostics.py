@@ -4,6 +4,7 @@ Checks return results and do not raise. They create a topic on the broker, a key
 folder and in the model store, and remove all of them.
 """
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Final
 
 from stream_app.errors import UserError
 from stream_app.publishing.redis_inspection import RedisUnreachableError, inspect_redis
-from stream_app.settings import Settings, without_password
+from stream_app.settings import Settings
 from stream_app.tools.check_result import CheckResult, CheckStatus
 from stream_app.tools.log_checks import check_logs
 from stream_app.worker.model_stores import make_model_store
@@ -114,34 +115,40 @@ def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[Ch
 
 
 def check_redis(settings: Settings) -> Iterator[CheckResult]:
-    """Check that Redis answers, accepts writes, evicts lists when full, and has the same time."""
-    redis_url = without_password(settings.redis)
+    """Check that Redis answers, grants each right, accepts writes, evicts lists when full, and has the same time."""
+    server = settings.redis_server
     try:
-        report = inspect_redis(settings.redis)
+        report = inspect_redis(server)
     except RedisUnreachableError as error:
+        yield CheckResult(CheckStatus.FAIL, "redis", str(error), error.remedy)
+        return
+    nodes = f", {report.n_nodes} primaries" if server.mode == "cluster" else ""
+    yield CheckResult(CheckStatus.OK, "redis", f"Redis {report.version} answers at {server}{nodes}")
+    if report.missing_rights:
+        user, rights = server.username or "default", shlex.join(report.missing_rights)
         yield CheckResult(
             CheckStatus.FAIL,
-            "redis",
-            f"no answer from {redis_url} ({error})",
-            "start one, or set HEADRACE_REDIS",
+            "redis rights",
+            f"the user {user} lacks {rights}",
+            f"ACL SETUSER {user} {rights}{', on each node' if server.mode == 'cluster' else ''}",
         )
-        return
-    yield CheckResult(CheckStatus.OK, "redis", f"Redis {report.version} answers at {redis_url}")
     if report.write_error:
         yield CheckResult(
             CheckStatus.FAIL,
             "redis writes",
             report.write_error,
-            "grant this user the rights that docs/redis.md lists, and make sure that memory is free",
+            "make sure that memory is free, and that the server is no replica",
         )
-    else:
+    if not (report.missing_rights or report.write_error):
         yield CheckResult(
             CheckStatus.OK,
             "redis writes",
             "all commands of a worker are allowed on keys under recs: and headrace:",
         )
-    yield check_redis_memory(report.maxmemory, report.maxmemory_policy)
-    yield check_clock_skew("redis", report.clock_skew)
+    if report.maxmemory is not None:
+        yield check_redis_memory(report.maxmemory, report.maxmemory_policy)
+    if report.clock_skew is not None:
+        yield check_clock_skew("redis", report.clock_skew)
 
 
 def check_redis_memory(maxmemory: int, policy: str) -> CheckResult:

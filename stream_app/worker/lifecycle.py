@@ -9,15 +9,15 @@ from typing import IO, Final
 
 from state.snapshots.files import FolderFiles
 from stream_app.client import Client, ClientUnavailableError
+from stream_app.client.redis_reasons import unusable
 from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
 from stream_app.logs import configure_logging
 from stream_app.metrics import Metrics
 from stream_app.probe_server import serve
-from stream_app.publishing.redis_connection import is_forbidden
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.redis_sentinel import RedisSentinel
-from stream_app.settings import Settings, without_password
+from stream_app.settings import Settings
 from stream_app.worker import worker_status
 from stream_app.worker.log_rate import limit_log_rate
 from stream_app.worker.skipped_records import start_at_zero
@@ -56,7 +56,7 @@ def run_worker(settings: Settings) -> None:
     from stream_app.worker import app, process, warm_up  # noqa: PLC0415  # see above
 
     warm_up.warm_up(settings)
-    publisher = RedisPublisher(settings.redis, settings.list_ttl)
+    publisher = RedisPublisher(settings.redis_server, settings.list_ttl)
     faust_app = app.create_app(
         settings,
         publisher,
@@ -64,7 +64,7 @@ def run_worker(settings: Settings) -> None:
         metrics=metrics,
         status=status,
         incarnations=incarnations,
-        sentinel=RedisSentinel(settings.redis, publisher),
+        sentinel=RedisSentinel(settings.redis_server, publisher),
     )
 
     def end_at_once() -> None:
@@ -168,17 +168,10 @@ def check_redis(settings: Settings) -> None:
         If it does not.
     """
     try:
-        with Client(settings.redis, timeout=2.0) as client:
+        with Client(settings.redis_server, timeout=2.0) as client:
             client.popular()
     except ClientUnavailableError as error:
-        if isinstance(error.__cause__, Exception) and is_forbidden(error.__cause__):
-            raise UserError(
-                f"Redis at {without_password(settings.redis)} refuses its user a command ({error}). Grant the rights "
-                "that docs/redis.md lists."
-            ) from None
-        raise UserError(
-            f"No Redis answers at {without_password(settings.redis)} ({error}). Start one, or set HEADRACE_REDIS."
-        ) from None
+        raise UserError(str(unusable(error.__cause__ or error, settings.redis_server))) from None
     except ValueError as error:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None
 

@@ -1,11 +1,8 @@
-"""The rights of docs/redis.md are enough for a worker, and `headrace doctor` misses none of them."""
+"""The rights of docs/security.md are enough for a worker, and `headrace doctor` misses none of them."""
 
 import logging
-import re
-import shlex
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,14 +20,13 @@ from stream_app.publishing.redis_inspection import inspect_redis
 from stream_app.publishing.redis_sentinel import RepublicationRequest
 from stream_app.tools.embedded import EmbeddedRedis
 from tests.integration.test_redis_sentinel import Owner
+from tests.support.redis_acl import WORKER, password_of
 
 DATABASE: Final = 1
-PAGE: Final = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
-_, USER, *RIGHTS = shlex.split(re.findall(r"ACL (SETUSER [^`]*?)```", PAGE)[0].replace("\\\n", " "))
-PROBED: Final = tuple(
-    right for right in RIGHTS if right[0] == "+" and right not in {"+select", "+time", "+info"}
-)
-"""A worker starts without the others."""
+USER: Final = WORKER[0]
+RIGHTS: Final = (*WORKER[1:], "+select")
+PROBED: Final = tuple(right for right in RIGHTS if right[0] == "+" and right != "+select")
+"""Without the right to select a database there is no connection to it."""
 
 
 @pytest.fixture
@@ -45,7 +41,7 @@ def grant(redis: Any, *rights: str) -> None:
 
 
 def address_of(redis_server: EmbeddedRedis) -> str:
-    return f"redis://{USER}:secret@127.0.0.1:{redis_server.port}/{DATABASE}"
+    return f"redis://{USER}:{password_of(WORKER)}@127.0.0.1:{redis_server.port}/{DATABASE}"
 
 
 @asynccontextmanager
@@ -78,17 +74,16 @@ async def test_the_listed_rights_are_enough(redis_server: EmbeddedRedis, redis: 
     with Client(address_of(redis_server), timeout=2.0) as client:
         assert client.read("ann") is None
     before = redis.keys()
-    assert inspect_redis(address_of(redis_server)).write_error == ""
+    report = inspect_redis(address_of(redis_server))
+    assert (report.missing_rights, report.write_error) == ((), "")
     assert sorted(redis.keys()) == sorted(before)
 
 
 @pytest.mark.parametrize("right", [*PROBED, "~recs:*", "~headrace:*"])
 def test_doctor_names_each_right_that_is_missing(redis_server: EmbeddedRedis, redis: Any, right: str) -> None:
     grant(redis, *(each for each in RIGHTS if each != right))
-    error = inspect_redis(address_of(redis_server)).write_error
-    assert "docs/redis.md" in error
-    if right[0] == "+":
-        assert right[1:].partition("|")[0] in error
+    report = inspect_redis(address_of(redis_server))
+    assert (report.missing_rights, report.write_error) == ((right,), "")
 
 
 async def test_a_refused_scan_is_reported_once(
@@ -109,5 +104,5 @@ async def test_a_refused_scan_is_reported_once(
 async def test_a_right_that_a_script_lacks_is_named(redis_server: EmbeddedRedis, redis: Any) -> None:
     grant(redis, *(each for each in RIGHTS if each != "+getrange"))
     async with open_owner(redis_server) as owner:
-        with pytest.raises(PublisherUnavailableError, match=r"docs/redis\.md"):
+        with pytest.raises(PublisherUnavailableError, match=r"docs/security\.md"):
             await owner.publish(user_key("ann"))

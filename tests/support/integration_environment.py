@@ -19,13 +19,14 @@ from typing import Any, Final
 import kafka
 import msgspec
 from kafka import TopicPartition
-from redis import Redis
 
 from state.erased_rows import is_remainder
 from state.positions import is_positions
 from state.row import UserRow, decode_row
+from stream_app.client.redis_clients import close_blocking, open_blocking
 from stream_app.client.redis_contract import decode_list, is_erased, user_key
 from stream_app.kafka.partition_fence import is_marker
+from stream_app.redis_server import parse_redis
 from stream_app.settings import Settings, child_environment, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.worker_pool import WorkerProcess
@@ -64,7 +65,8 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         self.overrides: Final = overrides
         self._workers: list[WorkerHandle] = []
         self._starts = 0
-        self.redis: Final = Redis.from_url(str(overrides.get("redis", settings.redis)))
+        redis_server = load_settings(**{"redis": settings.redis, **self._redis_overrides}).redis_server
+        self.redis: Final[Any] = open_blocking(redis_server, COMMAND_SECONDS, retries=1)
         self._offsets: Any = None
 
     def __exit__(
@@ -73,8 +75,12 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         for worker in self._workers:
             if worker.alive:
                 worker.kill()
-        self.redis.close()
+        close_blocking(self.redis)
         self.disconnect()
+
+    @property
+    def _redis_overrides(self) -> dict[str, Any]:
+        return {name: value for name, value in self.overrides.items() if name.startswith("redis")}
 
     def disconnect(self) -> None:
         """Close the connection to Kafka, before an outage: kafka-python would leave failed ones to the collector."""
@@ -133,7 +139,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             env=child_environment(
                 app_id=self.settings.app_id,
                 broker=self.settings.broker,
-                redis=str(self.overrides.get("redis", self.settings.redis)),
+                **{"redis": self.settings.redis, **self._redis_overrides},
                 policies=self.overrides.get("policies", FUSED_ORDER),
             )
             | {"COLUMNS": "200"},
@@ -202,7 +208,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
     def read_list(self, key: str) -> RecommendationList | None:
         """The list at a Redis key."""
         raw = self.redis.get(key)
-        return None if raw is None or is_erased(raw) else decode_list(raw)  # type: ignore[arg-type]  # its types cover both clients
+        return None if raw is None or is_erased(raw) else decode_list(raw)
 
     def has_list(self, key: str) -> bool:
         """Whether a list is at a Redis key, and not the mark of an erased user."""
@@ -212,7 +218,9 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
     def user_lists(self, users: Iterable[str]) -> dict[str, RecommendationList]:
         """The lists of these users, without users who have none."""
         wanted = sorted(users)
-        found: Any = self.redis.mget([user_key(user) for user in wanted]) if wanted else []
+        # Of a cluster: its keys are in many slots.
+        read = getattr(self.redis, "mget_nonatomic", self.redis.mget)
+        found: Any = read([user_key(user) for user in wanted]) if wanted else []
         return {
             user: decode_list(raw)
             for user, raw in zip(wanted, found, strict=True)
@@ -259,7 +267,7 @@ def clean_environment(servers: EmbeddedServers, folder: Path, **overrides: objec
     admin.delete([name for name in admin.list_names(broker) if not name.startswith("__")], broker)
     app_id = f"test-{uuid.uuid4().hex[:8]}"
     admin.create(catalog(app_id), broker, partitions=PARTITIONS, replication=1)
-    with Redis.from_url(redis) as connection:
+    with closing(open_blocking(parse_redis(redis), COMMAND_SECONDS)) as connection:
         connection.flushdb()
     settings = load_settings(app_id=app_id, broker=broker, redis=redis, partitions=PARTITIONS)
     return IntegrationEnvironment(settings, folder, **overrides)

@@ -35,7 +35,16 @@ NON_DEFAULT: dict[str, Any] = {
     "kafka_sasl_oauthbearer_client_id": "shop",
     "kafka_sasl_oauthbearer_client_secret": Secret("geheim"),
     "kafka_sasl_oauthbearer_scope": "kafka",
-    "redis": "redis://cache:6379/3",
+    "redis": "rediss://cache:6379,cache-2:6380/3",
+    "redis_mode": "sentinel",
+    "redis_master": "shop",
+    "redis_username": "headrace",
+    "redis_password": Secret("geheim"),
+    "redis_sentinel_username": "watcher",
+    "redis_sentinel_password": Secret("auch geheim"),
+    "redis_ca": __file__,
+    "redis_certificate": __file__,
+    "redis_key": __file__,
     "data_dir": Path("/var/lib/headrace"),
     "partitions": 24,
     "replication": 3,
@@ -129,6 +138,14 @@ NON_DEFAULT: dict[str, Any] = {
     "session_timeout": 30.0,
 }
 
+COMPANIONS: dict[str, dict[str, str]] = {
+    "redis": {"redis_mode": "sentinel"},
+    "redis_ca": {"redis": "rediss://cache"},
+    "redis_certificate": {"redis": "rediss://cache"},
+    "redis_key": {"redis": "rediss://cache", "redis_certificate": __file__},
+}
+"""Settings without which a setting is refused."""
+
 
 def as_variable(value: object) -> str:
     if isinstance(value, Secret):
@@ -146,6 +163,8 @@ def test_every_setting_has_a_non_default_value_here() -> None:
 def test_every_setting_is_read_from_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Those of Kafka are checked together (tests/unit/settings/test_kafka_settings.py).
     monkeypatch.setattr(loading, "check_together", lambda _: None)
+    for other, value in COMPANIONS.get(name, {}).items():
+        monkeypatch.setenv(f"HEADRACE_{other.upper()}", value)
     monkeypatch.setenv(f"HEADRACE_{name.upper()}", as_variable(NON_DEFAULT[name]))
     assert getattr(load_settings(), name) == NON_DEFAULT[name]
 

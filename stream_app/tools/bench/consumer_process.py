@@ -77,7 +77,7 @@ def _headrace_app(settings: Settings) -> tuple[Any, Callable[[], int], Callable[
 
     warm_up(settings)
     metrics = Metrics()
-    publisher = RedisPublisher(settings.redis, settings.list_ttl)
+    publisher = RedisPublisher(settings.redis_server, settings.list_ttl)
     app = create_app(settings, publisher, partitions=settings.partitions, metrics=metrics)
 
     def list_counts() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from stream_app.errors import UserError
 from stream_app.publishing.publisher import PublisherUnavailableError
 from stream_app.publishing.redis_sentinel import RepublicationRequest, RepublicationState
-from stream_app.settings import load_settings, without_password
+from stream_app.settings import load_settings
 from stream_app.tools.cli.republish import RepublishOptions
 
 _POLL_SECONDS: Final = 0.25
@@ -23,17 +23,16 @@ def run(options: RepublishOptions) -> None:
     UserError
         If Redis is unavailable or refuses writes, if no worker runs, or if another republication began.
     """
-    url = load_settings().redis
+    server = load_settings().redis_server
     try:
-        with closing(RepublicationRequest(url)) as request:
+        with closing(RepublicationRequest(server)) as request:
             state = request.begin()
             typer.echo("requested: the workers publish all lists again")
             if options.wait:
                 _follow(request, state, options.timeout)
     except PublisherUnavailableError as error:
         raise UserError(
-            f"Redis at {without_password(url)} did not take the request ({error}). Check HEADRACE_REDIS, or run "
-            "`headrace doctor`."
+            f"Redis at {server} did not take the request ({error}). Check HEADRACE_REDIS, or run `headrace doctor`."
         ) from None
     except ValueError as error:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None

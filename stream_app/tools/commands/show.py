@@ -7,8 +7,9 @@ from rich.text import Text
 
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.client import redis_contract as contract
+from stream_app.client.redis_reasons import unusable
 from stream_app.errors import UserError
-from stream_app.settings import Settings, load_settings, without_password
+from stream_app.settings import Settings, load_settings
 from stream_app.tools.cli.show import ListKind, ShowOptions
 from stream_app.tools.reasons import sentence
 from topics.records import RecommendationList
@@ -64,15 +65,13 @@ def run(options: ShowOptions) -> None:
 
 def _read(options: ShowOptions, key: str, settings: Settings) -> RecommendationList | None:
     try:
-        with Client(settings.redis, timeout=2.0) as client:
+        with Client(settings.redis_server, timeout=2.0) as client:
             if options.kind is ListKind.SEARCH:
                 return client.last_search(options.identifier)
             if options.kind is ListKind.QUERY:
                 return client.query(options.identifier)
             return client.read_key(key)
     except ClientUnavailableError as error:
-        raise UserError(
-            f"No Redis answers at {without_password(settings.redis)} ({error}). Start one, or set HEADRACE_REDIS."
-        ) from None
+        raise UserError(str(unusable(error.__cause__ or error, settings.redis_server))) from None
     except ValueError as error:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None

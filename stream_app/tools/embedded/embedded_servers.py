@@ -2,7 +2,8 @@
 
 from typing import Final, Self
 
-from stream_app.settings import embedded_override, external_broker
+from stream_app.redis_server import RedisServer, parse_redis
+from stream_app.settings import embedded_override, external_broker, load_settings
 from stream_app.tools.embedded.broker import EmbeddedBroker
 from stream_app.tools.embedded.child_process import StepCallback
 from stream_app.tools.embedded.redis_server import EmbeddedRedis
@@ -41,6 +42,11 @@ class EmbeddedServers:
     def redis_address(self) -> str:
         """The Redis URL."""
         return self._external_redis or (self.redis.address if self.redis else "")
+
+    @property
+    def redis_server(self) -> RedisServer:
+        """Redis with what a client needs to log in."""
+        return load_settings().redis_server if self._external_redis else parse_redis(self.redis_address)
 
     def start(self, progress: StepCallback | None = None) -> None:
         """Start the embedded servers and wait until they respond.

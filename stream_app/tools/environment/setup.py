@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from stream_app.redis_server import RedisServer
 from stream_app.settings import load_settings, scratch_dir, without_password
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.external_servers import (
@@ -37,7 +38,7 @@ class Environment(NamedTuple):
 
     folder: Path
     broker: Broker
-    redis: str
+    redis: RedisServer
     workers: WorkerPool
     trainer: TrainerProcess | None = None
 
@@ -102,7 +103,7 @@ def start_environment(
         for number in range(1, workers + 1):
             worker_pool.start(WorkerProcess(number, folder, worker_settings))
         worker_pool.wait_until_ready()
-    return Environment(folder, broker, redis, worker_pool, trainer_process)
+    return Environment(folder, broker, servers.redis_server, worker_pool, trainer_process)
 
 
 def _start_servers(stack: ExitStack, steps: StartupSteps) -> EmbeddedServers:

@@ -14,6 +14,7 @@ from stream_app.client.redis_contract import user_key
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import event_record
 from stream_app.kafka.kafka_event_sender import KafkaEventSender
+from stream_app.redis_server import RedisServer
 from stream_app.settings import load_settings
 from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
@@ -51,7 +52,7 @@ BASELINE_SUFFIX: Final = " (baseline)"
 
 class _Servers(NamedTuple):
     broker: Broker
-    redis: str
+    redis: RedisServer
 
 
 def run_simulation(options: SimulationOptions, console: Console) -> int:
@@ -156,7 +157,7 @@ def _resolve_servers(
             highlight=False,
             soft_wrap=True,
         )
-    return _Servers(settings.kafka, settings.redis)
+    return _Servers(settings.kafka, settings.redis_server)
 
 
 async def _warm_up(

@@ -1,13 +1,14 @@
 """What `headrace doctor` reports of a Redis: by a connection that answers as the test says."""
 
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from stream_app.publishing import redis_inspection
 from stream_app.publishing.redis_inspection import RedisReport, RedisUnreachableError, inspect_redis
+from stream_app.redis_server import RedisServer
 
 
 class FakeRedis:
@@ -20,22 +21,18 @@ class FakeRedis:
             "maxmemory_policy": "noeviction",
         }
         self.time_reply: tuple[int, int] = (1_000, 250_000)
-        self.replies: dict[str, Any] = {"GET": "2"}
+        self.replies: dict[str, Any] = {"GET": "1"}
         self.executed: list[tuple[Any, ...]] = []
         self.timeout = 0.0
         self.n_open = 0
 
-    def open(self, url: str, timeout: float) -> "FakeRedis":
-        if not url.startswith("redis://"):
-            raise ValueError(f"Redis URL must specify a scheme, not {url}")
+    def open(self, server: RedisServer, timeout: float) -> "FakeRedis":
+        assert server.addresses == (("shop", 6379),)
         self.timeout = timeout
-        return self
-
-    def __enter__(self) -> Self:
         self.n_open += 1
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.n_open -= 1
 
     def time(self) -> tuple[int, int]:
@@ -82,7 +79,7 @@ def test_version_and_limits_are_reported_and_a_redis_without_them_is_unlimited(r
 
 
 def test_a_value_that_differs_from_the_written_one_is_reported(redis: FakeRedis) -> None:
-    redis.replies["GET"] = "1"
+    redis.replies["GET"] = "3"
     assert inspect().write_error == "the value read differs from the value written"
 
 
@@ -96,18 +93,64 @@ def test_each_refusal_is_reported_once_and_hides_what_follows_from_it(redis: Fak
         "INCRBY": ResponseError("no increments"),
         "SCAN": ResponseError("no scans"),
         "HSET": ResponseError("no scans"),
-        "GET": "1",
+        "GET": "3",
     }
-    assert inspect().write_error == "no increments; no scans"
+    assert inspect().write_error == "the value read differs from the value written; no increments; no scans"
+
+
+def test_what_a_refused_write_leaves_is_not_reported(redis: FakeRedis) -> None:
+    redis.replies |= {"SET": ResponseError("no writes"), "GET": None}
+    assert inspect().write_error == "no writes"
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "right"),
+    [
+        ("GETRANGE", "this user has no permissions to run the 'getrange' command", "+getrange"),
+        ("SCRIPT LOAD", "User ann has no permissions to run the 'script|load' command", "+script|load"),
+        ("MGET", "this user has no permissions to access one of the keys used as arguments", "~recs:*"),
+        ("HSETNX", "No permissions to access a key", "~headrace:*"),
+    ],
+)
+def test_a_missing_right_is_named_as_an_argument_of_acl_setuser(
+    redis: FakeRedis, command: str, text: str, right: str
+) -> None:
+    redis.replies[command] = NoPermissionError(text)
+    report = inspect()
+    assert (report.missing_rights, report.write_error) == ((right,), "")
+
+
+def test_a_script_that_could_not_be_loaded_is_no_fault_of_its_own(redis: FakeRedis) -> None:
+    redis.replies |= {"SCRIPT LOAD": NoPermissionError("command"), "EVALSHA": NoScriptError("no script")}
+    report = inspect()
+    assert (report.missing_rights, report.write_error) == (("+script|load",), "")
+
+
+def test_limits_and_the_clock_are_unknown_without_their_rights(
+    redis: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise NoPermissionError("command")
+
+    monkeypatch.setattr(redis, "time", refuse)
+    monkeypatch.setattr(redis, "info", refuse)
+    report = inspect()
+    assert report.missing_rights == ("+time", "+info")
+    assert (report.maxmemory, report.clock_skew, report.version) == (None, None, "unknown")
 
 
 def test_all_that_was_written_is_removed_again(redis: FakeRedis) -> None:
     inspect()
     key = redis.executed[0][1]
     assert key.startswith("recs:doctor:{")
+    state = key.replace("recs:", "headrace:", 1)
     assert redis.executed[-1] == ("UNLINK", key)
-    assert ("HDEL", "headrace:doctor", "epoch", "checks", "0") in redis.executed
-    assert {command[1] for command in redis.executed if command[0] in {"SET", "INCRBY"}} == {key}
+    assert ("HDEL", state, "epoch", "checks", "0") in redis.executed
+    assert {command[1] for command in redis.executed if command[0] in {"SET", "INCRBY"}} == {
+        key,
+        f"{state}:n",
+    }
+    assert ("UNLINK", f"{state}:n") in redis.executed
     # If the process is killed meanwhile, Redis removes it.
     assert redis.executed[0] == ("SET", key, "1", "EX", 10)
 
@@ -122,7 +165,7 @@ def test_doctor_waits_for_two_seconds(redis: FakeRedis) -> None:
 def test_a_redis_that_does_not_answer_is_unreachable(
     redis: FakeRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RedisUnreachableError, match="must specify a scheme"):
+    with pytest.raises(RedisUnreachableError, match="HEADRACE_REDIS: this is no URL"):
         inspect_redis("shop")
 
     def fail() -> None:
