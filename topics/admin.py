@@ -115,6 +115,13 @@ def describe(specs: Iterable[TopicSpec], broker: Broker) -> list[TopicState]:
     return [_topic_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
 
 
+def is_denied(name: str, broker: Broker) -> bool:
+    """Whether the broker does not tell this client if a topic exists."""
+    with broker_client(broker) as client:
+        [topic] = client.describe_topics([name])
+    return for_code(topic["error_code"]) is TopicAuthorizationFailedError
+
+
 def topic_ids(specs: Iterable[TopicSpec], broker: Broker) -> dict[str, str]:
     """Id of each topic that exists; empty ids from a broker before Kafka 2.8."""
     with broker_client(broker) as client:

@@ -12,10 +12,6 @@ from topics.catalog import CleanupPolicy, TopicSpec, topic_of
 from topics.event_size import largest_record_bytes
 from topics.events import EVENT_STRUCTS
 
-WORKER_OPERATIONS: Final = frozenset({"READ", "WRITE", "DESCRIBE"})
-"""Kafka operations that a worker needs on the topics."""
-
-
 LARGEST_EVENTS: Final = {
     topic_of(event_type).name: largest_record_bytes(event_type) for event_type in EVENT_STRUCTS
 }

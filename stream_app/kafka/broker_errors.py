@@ -14,7 +14,8 @@ from kafka.errors import (
 )
 
 from stream_app.errors import UserError
-from topics.broker_client import denial, unavailable
+from topics.admin import is_denied
+from topics.broker_client import BrokerUnavailableError, TopicAdminError, denial, unavailable
 from topics.client_arguments import client_arguments
 from topics.kafka_connection import Broker, CredentialsError
 
@@ -60,6 +61,16 @@ def broker_errors(broker: Broker) -> Iterator[None]:
 
 
 def require_topic(name: str, broker: Broker, *, exists: bool) -> None:
-    """Raise a `UserError` that names the remedy if a topic is missing."""
-    if not exists:
-        raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` creates the topics.")
+    """Raise a `UserError` that names the remedy if a topic is missing, or is denied to this client."""
+    if exists:
+        return
+    try:
+        denied = is_denied(name, broker)
+    except (BrokerUnavailableError, TopicAdminError) as error:
+        raise UserError(str(error)) from None
+    if denied:
+        raise UserError(
+            f"The broker at {broker} does not tell this client of the topic {name}. Grant a right on it: kafka-acls "
+            f"--add --allow-principal User:NAME --operation Read --topic {name}"
+        )
+    raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` creates the topics.")

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from stream_app.kafka.client_credentials import ClientCredentials
 from stream_app.settings.base import SecretText, SettingsGroup
@@ -27,13 +27,15 @@ PROVIDER_GROUP: Final = "headrace.token_providers"
 class KafkaSettings(SettingsGroup):
     """Encryption and authentication of connections to Kafka."""
 
-    kafka_security_protocol: SecurityProtocol = Field(
+    kafka_security_protocol: Annotated[
+        SecurityProtocol, BeforeValidator(lambda value: value or SecurityProtocol.PLAINTEXT)
+    ] = Field(
         SecurityProtocol.PLAINTEXT,
         description="Encryption and authentication of Kafka's listener: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or "
         "`SASL_SSL` (docs/security.md).",
     )
-    kafka_sasl_mechanism: SaslMechanism | None = Field(
-        None, description="SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`."
+    kafka_sasl_mechanism: Annotated[SaslMechanism | None, BeforeValidator(lambda value: value or None)] = (
+        Field(None, description="SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`.")
     )
     kafka_sasl_username: str = Field("", description="User of PLAIN or SCRAM.")
     kafka_sasl_password: SecretText = Field(Secret(""), description="Password of this user.")

@@ -18,6 +18,8 @@ from stream_app.tools.check_result import CheckResult, CheckStatus
 from stream_app.tools.log_checks import check_logs
 from stream_app.worker.model_stores import make_model_store
 from topics import admin, broker_client, broker_clock, topic_checks
+from topics.access import Program, rights_of
+from topics.access_checks import missing_rights
 from topics.kafka_connection import Broker
 
 MAX_SKEW_SECONDS: Final = 1.0
@@ -33,37 +35,43 @@ EVICTION_FAULTS: Final = {
 """Of the other policies, allkeys-*, all evict keys without a time to live."""
 
 
-def run_checks(settings: Settings) -> Iterator[CheckResult]:
+def run_checks(settings: Settings, program: Program = Program.WORKER) -> Iterator[CheckResult]:
     """Run every check in order and yield each result at once.
+
+    Parameters
+    ----------
+    program
+        Whose rights on Kafka are checked; of another one than a worker nothing else is, but the topics.
 
     Examples
     --------
     >>> print(CheckResult(CheckStatus.FAIL, "topics", "lists is missing", "headrace topics create"))
     FAIL  topics: lists is missing -> headrace topics create
     """
-    yield from check_kafka(settings)
+    yield from check_kafka(settings, program)
+    if program is not Program.WORKER:
+        return
     yield from check_redis(settings)
     yield from check_data_dir(settings)
     yield from check_model_store(settings)
     yield from check_rocksdb()
 
 
-def check_kafka(settings: Settings) -> Iterator[CheckResult]:
+def check_kafka(settings: Settings, program: Program = Program.WORKER) -> Iterator[CheckResult]:
     """Check that the broker answers, and that its topics match the catalog and are accessible."""
     try:
         states = admin.describe(settings.topics, settings.kafka)
-    except broker_client.BrokerUnavailableError:
-        yield CheckResult(
-            CheckStatus.FAIL,
-            "broker",
-            f"no Kafka broker answers at {settings.kafka}",
-            "start one, or set HEADRACE_BROKER",
-        )
+    except broker_client.BrokerUnavailableError as error:
+        sentence, _, remedy = str(error).rstrip(".").partition(". ")
+        yield CheckResult(CheckStatus.FAIL, "broker", sentence, remedy or "see HEADRACE_BROKER")
         return
     except broker_client.TopicAdminError as error:
         yield CheckResult(CheckStatus.FAIL, "broker", str(error), "grant this client DESCRIBE on the topics")
         return
     yield CheckResult(CheckStatus.OK, "broker", f"Kafka answers at {settings.kafka}")
+    yield from check_access(program, settings, states)
+    if program is not Program.WORKER:
+        return
     yield from check_topic_states(states)
     yield from check_logs(settings, states)
     yield check_broker_clock(settings.kafka)
@@ -84,7 +92,10 @@ def check_broker_clock(broker: Broker) -> CheckResult:
 
 def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[CheckResult]:
     """Report the problems of the topics; `states` comes from `topics.admin.describe`."""
-    problems_found = topic_checks.problems(states)
+    # Those that are denied are missing rights.
+    problems_found = [
+        each for each in topic_checks.problems(states) if each.kind is not topic_checks.ProblemKind.DENIED
+    ]
     for problem in problems_found:
         status = CheckStatus.FAIL if problem.is_blocking else CheckStatus.WARN
         yield CheckResult(status, "topics", str(problem), problem.remedy)
@@ -98,20 +109,30 @@ def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[Ch
         if counts:
             count = ", ".join(map(str, sorted(counts, key=str)))
             yield CheckResult(CheckStatus.OK, "partitions", f"{count} in every topic that is keyed by user")
-    # A broker without an authorizer reports every operation; one that is too old reports none.
-    missing_by_topic = {
-        state.spec.name: topic_checks.WORKER_OPERATIONS - state.operations
-        for state in present
-        if state.operations
-    }
-    missing_permissions = {name: operations for name, operations in missing_by_topic.items() if operations}
-    for name, operations in missing_permissions.items():
-        listed = ", ".join(sorted(operations))
+
+
+def check_access(
+    program: Program, settings: Settings, states: Sequence[topic_checks.TopicState]
+) -> Iterator[CheckResult]:
+    """Report the rights of a program that the broker denies; a broker without an authorizer denies none."""
+    rights = rights_of(program, settings.app_id)
+    try:
+        denied = missing_rights(rights, states, settings.kafka)
+    except (broker_client.BrokerUnavailableError, broker_client.TopicAdminError) as error:
+        yield CheckResult(CheckStatus.WARN, "permissions", f"not checked: {error}", "run this command again")
+        return
+    user = settings.kafka_sasl_username or "NAME"
+    for right in denied:
         yield CheckResult(
-            CheckStatus.FAIL, "permissions", f"no {listed} on {name}", "grant it in the broker's ACLs"
+            CheckStatus.FAIL,
+            "permissions",
+            f"no {right.operation} on {right.resource} {right.name}{'*' if right.is_prefix else ''}",
+            f"kafka-acls --add --allow-principal User:{user} {right.argument}",
         )
-    if missing_by_topic and not missing_permissions:
-        yield CheckResult(CheckStatus.OK, "permissions", "every topic can be read, written and described")
+    if not denied:
+        yield CheckResult(
+            CheckStatus.OK, "permissions", f"all {len(rights)} rights of a {program} are granted"
+        )
 
 
 def check_redis(settings: Settings) -> Iterator[CheckResult]:

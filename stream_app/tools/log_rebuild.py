@@ -1,5 +1,6 @@
 """Folds the log into new models next to running workers: to compare, and to replace what they learned."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from state.snapshots.store import SnapshotStore
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.decay_record import DecayRecord
+from stream_app.kafka.broker_errors import require_topic
 from stream_app.models.digest import model_digest
 from stream_app.models.model_parts import RestoredModels, restore_parts
 from stream_app.models.model_set import ModelSet
@@ -21,7 +23,7 @@ from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.worker.decay_controller import apply_decay
 from stream_app.worker.erased_since_snapshot import forget_erased_users
-from stream_app.worker.log_fold import LogFold, fold_ranges, ranges_between
+from stream_app.worker.log_fold import MODEL_TOPICS, LogFold, fold_ranges, ranges_between
 from stream_app.worker.model_loading import LoadedModels, load_models, positions_of, snapshot_state
 from stream_app.worker.replica import model_partitions
 from stream_app.worker.skipped_records import log_skipped
@@ -98,8 +100,8 @@ class Rebuild:
             If a topic is missing.
         """
         partitions = await model_partitions(self._settings.kafka)
-        if not partitions:
-            raise UserError("The topics of the log do not exist. `headrace topics create` creates them.")
+        for spec in MODEL_TOPICS if not partitions else ():
+            await asyncio.to_thread(require_topic, spec.name, self._settings.kafka, exists=False)
         self.positions = dict(await self._consumer.beginning_offsets(partitions))
         self.n_removed = sum(at for tp, at in self.positions.items() if tp.topic == INTERACTIONS.name)
         self._ends = await self._find_ends()

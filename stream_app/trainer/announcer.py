@@ -10,8 +10,8 @@ from aiokafka.structs import TopicPartition
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.kafka.secured import aiokafka_arguments
-from stream_app.trainer.election import trainer_group
 from stream_app.worker.checkpoint_follower import MODEL_KEY
+from topics.access import trainer_group
 from topics.catalog import MODELS
 from topics.kafka_connection import Broker
 from topics.records import ModelAnnouncement

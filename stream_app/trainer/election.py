@@ -11,16 +11,12 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.structs import TopicPartition
 
 from stream_app.kafka.secured import aiokafka_arguments
+from topics.access import trainer_group
 from topics.catalog import MODELS
 from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_MS: Final = 500
-
-
-def trainer_group(app_id: str) -> str:
-    """Name of the consumer group of the trainers, and the transactional id of the active one."""
-    return f"{app_id}-trainer"
 
 
 class Election:

@@ -27,6 +27,7 @@ from stream_app.training.two_tower_training import TwoTowerTraining
 from stream_app.worker.lifecycle import verified_partition_count
 from stream_app.worker.model_stores import make_checkpoint_store, make_trainer_store
 from topics import admin
+from topics.access import Program
 from topics.broker_client import TopicAdminError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def run_trainer(settings: Settings) -> None:
     metrics = TrainerMetrics()
     make_learner = partial(_make_learner, settings, metrics)
     make_learner()  # an invalid option is an error of the start, not of the first election
-    verified_partition_count(settings)
+    verified_partition_count(settings, Program.TRAINER)
     configure_logging(settings.log_level, settings.log_format, __name__)
     store = make_checkpoint_store(settings)
     os.nice(_NICENESS)

@@ -12,6 +12,7 @@ from stream_app.client import Client, ClientUnavailableError
 from stream_app.client.redis_reasons import unusable
 from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
+from stream_app.kafka.required_rights import require_rights
 from stream_app.logs import configure_logging
 from stream_app.metrics import Metrics
 from stream_app.probe_server import serve
@@ -22,7 +23,8 @@ from stream_app.worker import worker_status
 from stream_app.worker.log_rate import limit_log_rate
 from stream_app.worker.skipped_records import start_at_zero
 from stream_app.worker.worker_status import Stage, WorkerStatus
-from topics import admin
+from topics import admin, topic_checks
+from topics.access import Program, rights_of
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CLICKS, USER_EVENTS, changelog
 
@@ -95,17 +97,21 @@ def _is_ready(metrics: Metrics) -> bool:
     return ready.samples[0].value == 1.0
 
 
-def verified_partition_count(settings: Settings) -> int:
-    """The partition count of the user event topics, after a check of all topics.
+def verified_partition_count(settings: Settings, program: Program = Program.WORKER) -> int:
+    """The partition count of the user event topics, after a check of all topics that a program uses.
 
     Raises
     ------
     UserError
-        If the broker is unavailable or refuses the request, or if topics are missing or differ from the catalog.
+        If the broker is unavailable or refuses the request, if topics are missing or differ from the catalog, or if
+        this client lacks a right.
     """
-    specs = settings.topics
+    used = {right.name for right in rights_of(program, settings.app_id)}
+    specs = [spec for spec in settings.topics if spec.name in used]
     try:
-        problems = [each for each in admin.check(specs, settings.kafka) if each.is_blocking]
+        described = admin.describe(specs, settings.kafka)
+        require_rights(program, settings.app_id, described, settings.kafka)
+        problems = [each for each in topic_checks.problems(described) if each.is_blocking]
         if problems:
             summary = "; ".join(str(problem) for problem in problems[:3])
             remaining = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -113,10 +119,10 @@ def verified_partition_count(settings: Settings) -> int:
                 f"The topics differ from the catalog: {summary}{remaining}. `headrace topics create` creates "
                 "missing topics, `headrace topics check` lists all differences."
             )
-        described = admin.describe(specs, settings.kafka)
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
-    return next(each.partitions for each in described if each.spec.name == CLICKS.name) or settings.partitions
+    clicks = (each.partitions for each in described if each.spec.name == CLICKS.name)
+    return next(clicks, None) or settings.partitions
 
 
 def topic_incarnations(settings: Settings) -> TopicIncarnations:

@@ -20,6 +20,7 @@ def run() -> None:
     table = Table("variable", "value", "meaning", box=None, pad_edge=False)
     for name, field in Settings.model_fields.items():
         value = values[name] if isinstance(values[name], str) else json.dumps(values[name])
+        value = "" if values[name] is None else value
         displayed = without_password(value) if name in ("redis", "model_store") else value
         table.add_row(f"HEADRACE_{name.upper()}", Text(displayed), Text(field.description or ""))
     # A pipe has no width: cells are not cut there.

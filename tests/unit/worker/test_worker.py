@@ -84,7 +84,7 @@ def test_an_unavailable_broker_is_reported_in_one_sentence(
     def refusing(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(admin, "check", refusing)
+    monkeypatch.setattr(admin, "describe", refusing)
     with pytest.raises(UserError) as raised:
         verified_partition_count(load_settings())
     assert str(raised.value) == str(error)
