@@ -2,18 +2,27 @@
 
 import numpy as np
 
+from stream_app.models.interaction_kinds import KIND_STREAMS
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
+from stream_app.models.segments import NEW_USERS
+from stream_app.models.session_tracker import EventStream
 from topics.records import Interaction
 
 
 def affected_segments(models: ModelSet, interaction: Interaction) -> set[str]:
-    """Segments whose lists an interaction changes: those of the user, and the categories of its items."""
-    return {
+    """Segments whose lists a learned interaction changes: those of the user, and of the categories of its items.
+
+    The list of new users changes with the first view of a user.
+    """
+    names = {
         name
         for line in interaction.lines
         for name in models.index.with_categories(interaction.segments, models.index.find(line.item_id))
     }
+    is_view = KIND_STREAMS.get(interaction.kind) is EventStream.VIEWS
+    is_first = is_view and 0 < models.tracker.n_views(interaction.user_id) <= len(interaction.lines)
+    return names | {NEW_USERS} if is_first else names
 
 
 def affected_lists(models: ModelSet, item: str, k: int) -> tuple[list[str], list[str]]:

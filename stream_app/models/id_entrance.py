@@ -11,7 +11,7 @@ from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_W
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.observation import Context, Observation
 from stream_app.models.repeated_choices import ChoiceGroup
-from stream_app.models.session_tracker import SessionTracker
+from stream_app.models.session_tracker import EventStream, SessionTracker
 from topics.records import Kind
 
 CONTEXT_LENGTH: Final = 20
@@ -97,6 +97,7 @@ class IdEntrance:
         # a dislike belongs to no stream, whatever its kind is called
         stream = KIND_STREAMS.get(kind) if weight > 0 else None
         group = ChoiceGroup.FEEDBACK if stream is None else stream
+        is_first = stream is EventStream.VIEWS and not self.tracker.n_views(user)
         if stream is None:
             tracked = self.tracker.track_session(user, ts)
         else:
@@ -106,7 +107,7 @@ class IdEntrance:
         query = query or self.tracker.query(user, ts)
         segments = _segments(x.get("segments"))
         return (
-            Observation(user, number, ts, kind, weight, segments, *tracked, query, novelty),
+            Observation(user, number, ts, kind, weight, segments, *tracked, query, novelty, is_first),
             choices_before,
         )
 

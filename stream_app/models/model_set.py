@@ -21,7 +21,7 @@ from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeated_choices import MAX_CHOICES, ChoiceGroup
 from stream_app.models.search import SearchModel
-from stream_app.models.session_tracker import SessionTracker
+from stream_app.models.session_tracker import EventStream, SessionTracker
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reward, RewardKind
 
@@ -205,13 +205,16 @@ class ModelSet(FoldProgress, Restorable):
             if self.is_index_fixed and self.index.find(line.item_id) == NO_ITEM:
                 continue
             item = self.index.index(line.item_id, ts)
+            is_first = stream is EventStream.VIEWS and not self.tracker.n_views(user)
             if stream is None:
                 tracked = self.tracker.track_session(user, ts)
             else:
                 tracked = self.tracker.observe(user, item, ts, stream, KIND_HEADS[kind])
             segments = self.index.with_categories(interaction.segments, item)
             novelty, n_before = self.tracker.count_choice(user, item, ts, weight, group)
-            observation = Observation(user, item, ts, kind, weight, segments, *tracked, query, novelty)
+            observation = Observation(
+                user, item, ts, kind, weight, segments, *tracked, query, novelty, is_first
+            )
             self.index.update_first_seen(item, ts)
             for model in first_choices if n_before < MAX_CHOICES else every_choice:
                 model.learn(observation)

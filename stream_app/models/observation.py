@@ -28,6 +28,8 @@ class Observation(NamedTuple):
     # share of the weight that earlier choices of the item by the user were not counted with, from 0 to 1, see
     # `stream_app.models.repeated_choices.RepeatedChoices.count`
     novelty: float = 1.0
+    # whether no view of the user is known before this one; purchases may be folded before or after views
+    is_first: bool = False
 
 
 class Context(NamedTuple):

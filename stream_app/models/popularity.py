@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.models.array_types import Floats
+from stream_app.models.array_types import Floats, Rows
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     NO_ITEM,
@@ -24,6 +24,7 @@ from stream_app.models.kernels.popularity import (
     Heads,
     MergeScratch,
     SegmentCounts,
+    count_in_segment,
     count_item,
     most_popular,
     rebuild_overall_head,
@@ -32,7 +33,7 @@ from stream_app.models.kernels.popularity import (
     top_segment,
 )
 from stream_app.models.model_state import State
-from stream_app.models.segments import ALL, Segments
+from stream_app.models.segments import ALL, NEW_USERS, Segments
 from topics.records import Reason
 
 HEAD = 256
@@ -47,7 +48,8 @@ class Popularity(Model):
 
     The score of an item for a user is its share of all counts plus its share of the counts of each of the user's
     segments. Candidates are the heads of these lists. A context without a user ranks its segments only; without user
-    and segments, it ranks all counts.
+    and segments, it ranks all counts. First choices of users are also counted in a segment of their own, which users
+    without items belong to: what new users choose is not what most choose.
 
     Counts never fall (decay is forward decay, dislikes are not counted), so a head that is updated with every count
     always holds the best items of its segment.
@@ -97,12 +99,12 @@ class Popularity(Model):
         self._reset()
 
     def _reset(self) -> None:
-        rows = self.segments + 1
+        rows = self.segments + 2
         slots = 1 << (4 * self.segment_items - 1).bit_length()
         self._decay = ForwardDecay(self.half_life, self._index.decay_clock)
-        self._segments = Segments(self.segments, self._empty_segment)
+        self._segments = Segments(self.segments, self._empty_segment, NEW_USERS)
         # until the next change: a flush ranks many users of the same segments
-        self._cache: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
+        self._cache: dict[tuple[tuple[str, ...], bool, bool, int], Candidates] = {}
         # zeroed by the operating system page by page, so unused segments cost nothing
         self._counts = SegmentCounts(
             np.zeros(MIN_ROWS),
@@ -133,24 +135,26 @@ class Popularity(Model):
         """Count an observation of positive weight, as far as it is new of the user."""
         item, ts = observation.item, observation.ts
         weight = observation.weight * observation.novelty
-        if weight <= 0:
+        # whole: what is left of its weight depends on whether purchases of the item were learned before
+        first_weight = observation.weight if observation.is_first else 0.0
+        if weight <= 0 and first_weight <= 0:
             return
         self._cache.clear()
         factor = self._decay.advance(ts)
         if factor != 1.0:
             self._scale(factor)
         self._reserve(item + 1)
-        numbers = self._segments.assign_rows(observation.segments)
-        largest = count_item(
-            item,
-            weight,
-            self._decay.clock.time(ts),
-            (self.half_life, self._decay.landmark),
-            numbers,
-            plain(self._counts),
-            plain(self._heads),
-            self._index.hashes,
-        )
+        decay, time = (self.half_life, self._decay.landmark), self._decay.clock.time(ts)
+        counts, heads, ties = plain(self._counts), plain(self._heads), self._index.hashes
+        largest, numbers = 0, self._segments.assign_rows(observation.segments)
+        if weight > 0:
+            largest = count_item(item, weight, time, decay, numbers, counts, heads, ties)
+        if first_weight > 0:
+            [first] = self._segments.assign_rows((NEW_USERS,)).tolist()
+            largest = max(
+                largest, count_in_segment(item, first_weight, time, decay, first, counts, heads, ties)
+            )
+            numbers = np.append(numbers, np.int32(first))
         if largest >= 2 * self.segment_items:
             for number in numbers:
                 if self._counts.sizes[number] >= 2 * self.segment_items:
@@ -158,16 +162,24 @@ class Popularity(Model):
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the most popular items of the context's segments, at most `HEAD`."""
-        rows = (context.segments, bool(context.user), k)
-        cached = self._cache.get(rows)
+        key = (context.segments, bool(context.user), bool(len(context.items)), k)
+        cached = self._cache.get(key)
         if cached is None:
             if len(self._cache) == CACHE_SIZE:
                 self._cache.clear()
-            cached = self._cache[rows] = self._best(context, k)
+            cached = self._cache[key] = self._best(context, k)
         return cached
 
+    def _rows(self, context: Context) -> Rows:
+        """Rows of the context's segments, and that of new users for a user without items."""
+        rows = self._segments.rows(context)
+        number = self._segments.numbers.get(NEW_USERS)
+        if number is None or not context.user or len(context.items):
+            return rows
+        return np.append(rows, np.int32(number))
+
     def _best(self, context: Context, k: int) -> Candidates:
-        numbers = self._segments.rows(context)
+        numbers = self._rows(context)
         depth = max(128, k) if len(numbers) > 1 else HEAD
         capacity = depth * len(numbers)
         if capacity > len(self._scratch.items):
@@ -192,13 +204,13 @@ class Popularity(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """Sum of each item's shares of the context's segments."""
         out = np.empty(len(items), np.float32)
-        numbers = self._segments.rows(context)
+        numbers = self._rows(context)
         shares(items, numbers, plain(self._counts), out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the segment in which the item has the largest share."""
-        rows = self._segments.rows(context)
+        rows = self._rows(context)
         if len(rows) == 0 or not 0 <= item < len(self._counts.overall):
             return Reason("popular", segment=ALL)
         # Most contexts have one segment: no kernel call then, of which a list would take twenty.

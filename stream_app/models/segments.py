@@ -11,6 +11,9 @@ from stream_app.models.base import Context
 ALL: Final = "all"
 """The segment of all users: row 0."""
 
+NEW_USERS: Final = "user:new"
+"""The segment of users of whom no choice is known; their first choices are counted in it."""
+
 _MAX_CACHED_ROWS: Final = 4096
 
 Rows = NDArray[np.int32]
@@ -22,9 +25,11 @@ class Segments:
     Parameters
     ----------
     capacity
-        Largest number of segments besides `ALL`.
+        Largest number of segments besides `ALL` and `kept`.
     on_evict
         Called with a row before it is given to another segment.
+    kept
+        A segment with a row of its own, which is never replaced; empty for none.
 
     Attributes
     ----------
@@ -32,7 +37,7 @@ class Segments:
         By row.
     numbers
         Row by name, without `ALL`.
-    totals : ndarray of float64, shape (capacity + 1,)
+    totals : ndarray of float64, shape (rows,)
         Total count of each row; updated by the model.
 
     Examples
@@ -45,11 +50,13 @@ class Segments:
     ([2], ['all', 'country:FR', 'country:DE'])
     """
 
-    def __init__(self, capacity: int, on_evict: Callable[[int], None]) -> None:
+    def __init__(self, capacity: int, on_evict: Callable[[int], None], kept: str = "") -> None:
         self.names: list[str] = [ALL]
         self.numbers: dict[str, int] = {}
-        self.totals: NDArray[np.float64] = np.zeros(capacity + 1)
+        self.totals: NDArray[np.float64] = np.zeros(capacity + 1 + bool(kept))
         self._on_evict = on_evict
+        self._capacity = capacity
+        self._kept = kept
         self._rows_cache: dict[tuple[str, ...], Rows] = {}
         self._last_rows: tuple[Context | None, Rows] = (None, np.zeros(0, np.int32))
 
@@ -81,16 +88,21 @@ class Segments:
 
     def _assign_rows(self, segments: tuple[str, ...]) -> Rows:
         self._last_rows = (None, np.zeros(0, np.int32))
-        capacity = len(self.totals) - 1
-        requested = list(dict.fromkeys(segments))[:capacity]
+        names = dict.fromkeys(segments)
+        requested = [name for name in names if name != self._kept][: self._capacity]
+        if self._kept in names:
+            requested.append(self._kept)
         for name in requested:
             if name in self.numbers or name == ALL:
                 continue
-            if len(self.names) <= capacity:
+            n_replaceable = len(self.names) - 1 - (self._kept in self.numbers)
+            if name == self._kept or n_replaceable < self._capacity:
                 row = len(self.names)
                 self.names.append(name)
             else:
-                row = self._smallest({self.numbers[each] for each in requested if each in self.numbers})
+                row = self._smallest(
+                    {self.numbers[each] for each in (self._kept, *requested) if each in self.numbers}
+                )
                 del self.numbers[self.names[row]]
                 self.names[row] = name
                 self._on_evict(row)

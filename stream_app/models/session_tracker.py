@@ -223,6 +223,11 @@ class SessionTracker(Estimator, Restorable):
         )
         return TrackedEvent(serial, repeat, self._window_items[:n], self._window_times[:n])
 
+    def n_views(self, user: str) -> int:
+        """Number of recent events of a user, but purchases, that are known."""
+        row, sizes = self._users.find(user), self._recent_events[EventStream.VIEWS].tails.sizes
+        return int(sizes[row]) if 0 <= row < len(sizes) else 0
+
     def count_choice(self, user: str, item: int, ts: float, weight: float, group: int) -> tuple[float, float]:
         """Count a choice of a user whose event was assigned to a session; see `RepeatedChoices.count`."""
         row = self._users.find(user)

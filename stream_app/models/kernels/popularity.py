@@ -120,16 +120,40 @@ def count_item(
     _update_head_of(0, item, counts.overall[item], heads, ties)
     largest = 0
     for segment in segments:
-        slot = find_slot(counts.keys[segment], item)
-        if counts.keys[segment, slot] == 0:
-            counts.keys[segment, slot] = item + 1
-            counts.values[segment, slot] = 0.0
-            counts.sizes[segment] += 1
-            largest = max(largest, counts.sizes[segment])
-        counts.values[segment, slot] += weight
-        counts.totals[segment] += weight
-        _update_head_of(segment, item, counts.values[segment, slot], heads, ties)
+        largest = max(largest, _add(item, weight, segment, counts, heads, ties))
     return largest
+
+
+@jit()
+def count_in_segment(
+    item: int,
+    weight: float,
+    ts: float,
+    decay: tuple[float, float],
+    segment: int,
+    counts: SegmentCounts,
+    heads: Heads,
+    ties: Hashes,
+) -> int:
+    """Count an item in one segment alone, as `count_item` does; return the size of the segment if it has grown."""
+    weight = weight * forward_weight(ts, decay[0], decay[1])
+    return _add(item, weight, segment, SegmentCounts(*counts), Heads(*heads), ties)
+
+
+@jit(inline=True)
+def _add(item: int, weight: float, segment: int, counts: SegmentCounts, heads: Heads, ties: Hashes) -> int:
+    """Add to the count of an item in a segment; return the size of the segment if it has grown, else 0."""
+    grown = 0
+    slot = find_slot(counts.keys[segment], item)
+    if counts.keys[segment, slot] == 0:
+        counts.keys[segment, slot] = item + 1
+        counts.values[segment, slot] = 0.0
+        counts.sizes[segment] += 1
+        grown = counts.sizes[segment]
+    counts.values[segment, slot] += weight
+    counts.totals[segment] += weight
+    _update_head_of(segment, item, counts.values[segment, slot], heads, ties)
+    return grown
 
 
 @jit(inline=True)

@@ -39,7 +39,8 @@ class ShowOptions:
         str,
         typer.Argument(
             metavar="ID",
-            help="User (user, search), item, segment (all, country:FR, channel:web, category:shoes) or search query.",
+            help="User (user, search), item, segment (all, country:FR, channel:web, category:shoes, user:new) or "
+            "search query.",
         ),
     ] = "all"
     as_json: Annotated[bool, typer.Option("--json", help="Print the document as it is in Redis.")] = False

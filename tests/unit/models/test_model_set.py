@@ -14,11 +14,13 @@ from msgspec.structs import replace
 import stream_app.models.kernels
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
+from stream_app.models.affected_lists import affected_segments
 from stream_app.models.base import Items
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.kernels import topk
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
+from stream_app.models.segments import NEW_USERS
 from stream_app.models.warm_up import warm_up
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
@@ -345,7 +347,7 @@ def test_catalog_facts_are_stored() -> None:
     assert not models.index.available[item]
     assert float(models.index.prices[item]) == 9.5
     models.learn(interaction(1, "u", "a", segments=("country:FR",)))
-    assert models.segments() == ["category:x", "country:FR"]
+    assert models.segments() == ["category:x", "country:FR", NEW_USERS]
 
 
 def test_a_full_index_accepts_facts_of_known_items_only() -> None:
@@ -385,3 +387,35 @@ def test_warm_up_compiles_every_kernel() -> None:
                 model.explain(context, item, evidence)
     models.restore(models.state())
     assert n_compiled_signatures() == before > 10
+
+
+def test_the_first_view_of_a_user_is_one_of_new_users() -> None:
+    models = fold(
+        [interaction(0, "ann", "entry"), interaction(1, "ann", "next"), interaction(2, "bob", "entry")]
+    )
+    newcomer = models.context("cid", (), (), 0, (NEW_USERS,), 300.0)
+    assert models.segments() == [NEW_USERS]
+    [popularity] = [each for each in models.models if each.name == "popularity"]
+    anonymous = newcomer._replace(user="")
+    assert models.index.ids_of(popularity.candidates(anonymous, 5).items.tolist()) == ["entry"]
+    # a purchase before tells nothing of what new users view
+    models.learn(interaction(3, "dan", "bought", kind=Kind.PURCHASE))
+    models.learn(interaction(4, "dan", "seen"))
+    assert set(models.index.ids_of(popularity.candidates(anonymous, 5).items.tolist())) == {"entry", "seen"}
+
+
+def test_the_list_of_new_users_changes_with_first_views() -> None:
+    models = ModelSet(["popularity"])
+    for offset, (user, kind, changes) in enumerate(
+        [
+            ("ann", Kind.VIEW, True),
+            ("ann", Kind.VIEW, False),
+            ("bob", Kind.PURCHASE, False),
+            ("bob", Kind.CART, True),
+            ("cid", Kind.LIKE, False),
+        ]
+    ):
+        event = interaction(offset, user, "pan", kind=kind, segments=("country:FR",))
+        models.learn(event)
+        expected = {"country:FR", NEW_USERS} if changes else {"country:FR"}
+        assert affected_segments(models, event) == expected

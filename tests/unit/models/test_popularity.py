@@ -1,10 +1,12 @@
 """Decayed counts, overall and by segment."""
 
+import numpy as np
 import pytest
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.popularity import Popularity
+from stream_app.models.segments import NEW_USERS
 from topics.records import Kind
 
 
@@ -17,12 +19,18 @@ class PopularityHarness:
         self.index = ItemIndex(5000)
         self.model = Popularity(self.index, half_life=100.0, **parameters)
 
-    def count(self, name: str, *segments: str, times: int = 1, ts: float = 0.0, weight: float = 1.0) -> None:
+    def count(
+        self,
+        name: str,
+        *segments: str,
+        times: int = 1,
+        ts: float = 0.0,
+        weight: float = 1.0,
+        is_first: bool = False,
+    ) -> None:
         item = self.index.index(name, ts)
         for _ in range(times):
-            self.model.learn(
-                Observation("u", item, ts, Kind.VIEW, weight, segments, 1, False, EMPTY_ITEMS, EMPTY_TIMES)
-            )
+            self.model.learn(Observation("u", item, ts, Kind.VIEW, weight, segments, 1, is_first=is_first))
 
     def shares(self, request: Context, k: int = 10) -> dict[str, float]:
         result = self.model.candidates(request, k)
@@ -127,3 +135,35 @@ def test_lists_are_correct_after_the_landmark_moves() -> None:
     # the remaining count of a is below the range of a float32
     assert shares == pytest.approx({"c": 2 / 3, "b": 1 / 3})
     assert list(shares) == ["c", "b"]
+
+
+def test_a_user_without_items_gets_what_others_chose_first() -> None:
+    harness = PopularityHarness()
+    harness.count("common", "s:x", times=6)
+    harness.count("entry", "s:x", times=2, is_first=True)
+    new = context("ann", "s:x")
+    assert harness.shares(new) == {"common": 1.5, "entry": 1.5}
+    entry = harness.index.find("entry")
+    assert harness.model.score(new, np.array([entry], np.int32)).tolist() == [1.5]
+    assert harness.model.explain(new, entry, -1).segment == NEW_USERS
+    # users with items, pages and segments are ranked by all choices
+    known = new._replace(items=np.array([0], np.int32), times=np.zeros(1))
+    assert harness.shares(known) == {"common": 1.5, "entry": 0.5}
+    assert harness.model.explain(known, entry, -1).segment == "all"
+    assert harness.shares(context("")) == {"common": 0.75, "entry": 0.25}
+    assert harness.shares(context("", NEW_USERS)) == {"entry": 1.0}
+
+
+def test_first_choices_are_never_replaced_by_a_segment() -> None:
+    harness = PopularityHarness(segments=2)
+    harness.count("entry", "s:1", is_first=True)
+    for number in range(2, 6):
+        harness.count("a", f"s:{number}", times=3)
+    assert harness.model.segment_names() == ["s:4", "s:5", NEW_USERS]
+    restored = PopularityHarness(segments=2)
+    restored.index.restore(harness.index.state())
+    restored.model.restore(harness.model.state())
+    for each in (harness, restored):
+        each.count("a", "s:6", times=4)
+        assert each.model.segment_names() == ["s:5", "s:6", NEW_USERS]
+        assert each.shares(context("", NEW_USERS)) == {"entry": 1.0}

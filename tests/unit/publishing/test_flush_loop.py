@@ -39,9 +39,9 @@ async def test_each_flush_is_one_pipeline(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-    # two users, three items, one segment
-    assert worker.publisher.flush_sizes == [6]
-    assert worker.count("flush_lists_sum") == 6
+    # two users, three items, two segments
+    assert worker.publisher.flush_sizes == [7]
+    assert worker.count("flush_lists_sum") == 7
     assert worker.count("flush_lists_count") == 1
     assert worker.count("flush_seconds_count") == 1
     assert worker.count("ranking_seconds_count") == 2

@@ -92,7 +92,7 @@ def test_documented_segment_kinds_match_events_and_items() -> None:
     assert interaction is not None
     models.learn(interaction)
     kinds = {name.partition(":")[0] for name in models.segments()}
-    assert len(kinds) == 3
+    assert len(kinds) == 4
     [row] = re.findall(r"^\| `recs:popular:\{country:FR\}` \|(.*)$", PAGE, re.MULTILINE)
     assert set(re.findall(r"`(\w+):…`", row)) == kinds
     assert set(re.findall(r"(\w+):\w+", ID_HELP)) == kinds

@@ -70,7 +70,7 @@ async def test_item_without_related_items_has_no_list(worker: InMemoryWorker) ->
     worker.accept(worker.click("ann", "shoe"))
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-    assert set(worker.publisher.documents) == {user_key("ann"), popular_key()}
+    assert set(worker.publisher.documents) == {user_key("ann"), popular_key(), popular_key("user:new")}
 
 
 async def test_choices_of_two_users_after_a_search_publish_the_query_list(

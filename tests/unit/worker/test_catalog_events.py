@@ -78,7 +78,8 @@ async def test_an_unavailable_item_is_removed_from_lists_without_a_user_event(
             while keys_with_shoe() != set(keys):  # noqa: ASYNC110  # a publisher in memory has no event
                 await asyncio.sleep(0.001)
 
-    shared = {popular_key(), popular_key("country:FR"), popular_key("category:footwear"), item_key("sock")}
+    segments = ("all", "country:FR", "category:footwear", "user:new")
+    shared = {*map(popular_key, segments), item_key("sock")}
     async with worker.running_flush_loop():
         handle_item(categories=["footwear"])
         for item in ("shoe", "sock", "shoe"):
