@@ -186,10 +186,10 @@ class TwoTower(Model):
         kernels.encode(
             s.clusters.vectors, rows, heads, gaps, slots, plain(s.weights), plain(s.scratch), s.users
         )
-        n_found = self._search(s)
+        n_found, sum_of_scores = self._search(s)
         scale = float(s.weights.scale[Head.VIEW])
         # scores are exp(logit - scale)
-        log_partition = math.log(max(float(s.found_scores[:n_found].sum()), _MIN_SCORE)) + scale
+        log_partition = math.log(max(sum_of_scores, _MIN_SCORE)) + scale
         self._encoded = EncodedUser(context, items, rows, n_found, log_partition)
         return self._encoded
 
@@ -201,22 +201,21 @@ class TwoTower(Model):
             slots = self._slots[segments] = segment_slots(segments, n_segments)
         return slots
 
-    def _search(self, s: ServedWeights) -> int:
+    def _search(self, s: ServedWeights) -> tuple[int, float]:
+        """Score the items of the nearest groups; return how many there are, and the sum of their scores."""
         user, clusters = s.users[Head.VIEW], s.clusters
         n_clusters = len(clusters.centroids)
         n_probes = min(self.n_probes, n_clusters)
         order = s.order
         if n_probes < n_clusters:
             order = np.argpartition(-(clusters.centroids @ user), n_probes)[:n_probes].astype(np.int32)
-        return int(
-            kernels.search_clusters(
-                plain(clusters),
-                user,
-                s.weights.scale[Head.VIEW],
-                order,
-                s.found_items,
-                s.found_scores,
-            )
+        return kernels.search_clusters(
+            plain(clusters),
+            user,
+            s.weights.scale[Head.VIEW],
+            order,
+            s.found_items,
+            s.found_scores,
         )
 
     def candidates(self, context: Context, k: int) -> Candidates:

@@ -139,9 +139,16 @@ def gap_buckets(times: NDArray[np.float64], n_gaps: int) -> NDArray[np.int32]:
     >>> gap_buckets(np.array([0.0, 10.0, 100.0, 86_500.0]), 12).tolist()
     [0, 0, 2, 11]
     """
-    gaps = np.diff(times, prepend=times[:1])
-    buckets = np.log2(1.0 + np.maximum(gaps, 0.0) / GAP_UNIT_SECONDS)
-    return np.minimum(buckets, n_gaps - 1).astype(np.int32)
+    buckets = np.zeros(len(times), np.int32)
+    gaps = times[1:] - times[:-1]
+    # a worker does this for each list: operations in place, without those of `numpy.diff`
+    np.maximum(gaps, 0.0, out=gaps)
+    gaps /= GAP_UNIT_SECONDS
+    gaps += 1.0
+    np.log2(gaps, out=gaps)
+    np.minimum(gaps, n_gaps - 1, out=gaps)
+    buckets[1:] = gaps
+    return buckets
 
 
 def segment_slots(segments: Sequence[str], n_slots: int) -> NDArray[np.int32]:

@@ -324,8 +324,8 @@ def search_clusters(
     order: Items,
     out_items: Items,
     out_scores: Scores,
-) -> int:
-    """Score the items of some clusters by exp(scale * (cosine - 1)); return how many there are.
+) -> tuple[int, float]:
+    """Score the items of some clusters by exp(scale * (cosine - 1)); return how many there are, and their sum.
 
     Parameters
     ----------
@@ -335,7 +335,7 @@ def search_clusters(
         Receive items and scores; at least as long as the searched clusters are large.
     """
     c = Clusters(*clusters)
-    n = 0
+    n, sum_of_scores = 0, 0.0
     for cluster in order:
         for row in range(c.starts[cluster], c.starts[cluster + 1]):
             if c.items[row] < 0:
@@ -344,6 +344,8 @@ def search_clusters(
             for i in range(len(user)):
                 total += c.vectors[row, i] * user[i]
             out_items[n] = c.items[row]
-            out_scores[n] = math.exp((total - np.float32(1.0)) * scale)
+            score = math.exp((total - np.float32(1.0)) * scale)
+            out_scores[n] = score
+            sum_of_scores += score
             n += 1
-    return n
+    return n, sum_of_scores
