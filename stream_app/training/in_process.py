@@ -62,7 +62,12 @@ class InProcessTrainer:
         self.training.add_catalog(entry)
 
     def publish(self) -> None:
-        """Replace the weights of the model."""
+        """Replace the weights of the model, but by none that learned nothing."""
+        if not self.training.n_steps:
+            # a trainer that waits for interactions learns what it has
+            self.training.learn_new()
+        if not self.training.n_steps:
+            return
         self._n_unpublished = 0
         self.n_published += 1
         self._model.adopt(self.training.weights(), str(self.n_published))

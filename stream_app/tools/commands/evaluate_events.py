@@ -22,6 +22,7 @@ from stream_app.tools.evaluation.event_logs import EventsEvaluation
 from stream_app.tools.evaluation.plots import check_plot, plot_events
 from stream_app.tools.evaluation.report import EventsReport, describe_run
 from stream_app.tools.evaluation.tables import events_table, exposure_table
+from stream_app.tools.evaluation.training_along import UNUSED
 from stream_app.tools.report_file import check_writable, write_report
 
 
@@ -36,7 +37,7 @@ def run(options: EventsOptions) -> None:
     )
     n_rows = round(log.total * options.share)
     ranker = build_ranker(settings, length=options.k)
-    add_trainer(ranker.models, settings, log)
+    trainer = add_trainer(ranker.models, settings, log)
     compared = compared_models(settings, ranker.models, compared_names) if compared_names else None
     evaluation = EventsEvaluation(
         ranker,
@@ -49,6 +50,8 @@ def run(options: EventsOptions) -> None:
     )
     started = perf_counter()
     results = evaluation.run(islice(log, n_rows), n_rows)
+    if trainer is not None and not trainer.n_published:
+        typer.echo(UNUSED)
     report = EventsReport(
         run=describe_run(
             read_files(options.log_file, options.mapping), learning_settings(settings), ranker.models

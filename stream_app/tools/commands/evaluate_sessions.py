@@ -25,6 +25,7 @@ from stream_app.tools.evaluation.session_files import (
 )
 from stream_app.tools.evaluation.sessions import Mode, SessionsEvaluation
 from stream_app.tools.evaluation.tables import sessions_table
+from stream_app.tools.evaluation.training_along import UNUSED
 from stream_app.tools.report_file import check_writable, write_report
 
 
@@ -90,7 +91,9 @@ def _evaluate(
     frozen = evaluation.evaluate(test, Mode.FROZEN)
     n_published = 0 if trainer is None else trainer.n_published
     prequential = evaluation.evaluate(test, Mode.PREQUENTIAL)
-    if trainer is not None and trainer.n_published == n_published:
+    if trainer is not None and not n_published:
+        typer.echo(UNUSED)
+    elif trainer is not None and trainer.n_published == n_published:
         typer.echo(
             "The two-tower model had no new weights during the test, which has fewer clicks than lie between two "
             "versions."

@@ -31,6 +31,7 @@ from stream_app.tools.evaluation.session_files import (
 )
 from stream_app.tools.evaluation.sources import EventSources, SourceArms, SourcesResults
 from stream_app.tools.evaluation.tables import sources_table
+from stream_app.tools.evaluation.training_along import UNUSED
 from stream_app.tools.report_file import check_writable, write_report
 from stream_app.worker.warm_up import warm_up
 
@@ -76,12 +77,15 @@ def _evaluate_events(
 ) -> SourcesResults:
     assert options.log_file is not None  # noqa: S101  # checked before
     log = read_log(options.log_file, options.format_name, options.mapping, limit=None)
-    add_trainer(models, settings, log)
+    trainer = add_trainer(models, settings, log)
     n_rows = round(log.total * options.share)
     evaluation = EventSources(
         models, arms, every=options.every, session_gap=settings.session_gap, open_progress=open_progress()
     )
-    return evaluation.run(islice(log, n_rows), n_rows)
+    results = evaluation.run(islice(log, n_rows), n_rows)
+    if trainer is not None and not trainer.n_published:
+        typer.echo(UNUSED)
+    return results
 
 
 def _evaluate_sessions(

@@ -1,12 +1,18 @@
 """Trains the two-tower model of an evaluation along its log."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from stream_app.encoders.optional_packages import import_package
 from stream_app.models.item_content import ItemContent
 from stream_app.models.model_set import ModelSet
 from stream_app.models.two_tower import TwoTower
 from stream_app.settings import Settings
+
+UNUSED: Final = (
+    "The two-tower model was not used: before the last list it had no weights, which need some 500 interactions, and "
+    "users with two of them."
+)
+"""What is said where no weights were published."""
 
 
 class TrainerAlong(Protocol):

@@ -39,6 +39,17 @@ def test_a_shorter_interval_is_kept() -> None:
     assert published_at(300, publish_interval=100) == [100, 200, 300]
 
 
+def test_at_the_end_of_a_log_the_first_step_is_taken() -> None:
+    model = TwoTower(ItemIndex(1_000))
+    trainer = InProcessTrainer(model, TwoTowerTraining(SHAPE, CONFIG))
+    trainer.publish()
+    assert (model.version, trainer.n_published) == ("", 0), "nothing was learned"
+    for offset in range(30):
+        trainer.on_interaction(interaction(offset))
+    trainer.publish()
+    assert (trainer.training.n_steps, model.version) == (1, "1")
+
+
 def steps_after(n_interactions: int, config: TrainingConfig) -> int:
     trainer = InProcessTrainer(TwoTower(ItemIndex(1_000)), TwoTowerTraining(SHAPE, config))
     for offset in range(n_interactions):

@@ -63,6 +63,21 @@ def test_the_model_of_a_very_short_file_has_the_weights_of_all_of_train(
     assert "had no new weights during the test" in output
 
 
+def test_a_log_of_which_nothing_is_learned_is_one_sentence(
+    rings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (rings / "ones.jsonl").write_text("[1]\n" * 50 + "[1, 2]\n")
+    output = run(
+        monkeypatch, "evaluate sessions --train ones.jsonl --validation-tail 1 --neural --report out.json"
+    )
+    assert "The two-tower model was not used" in output
+    output = run(
+        monkeypatch,
+        "evaluate events --events events.jsonl --format jsonl --share 0.1 --neural --report out.json",
+    )
+    assert "The two-tower model was not used" in output
+
+
 def test_the_model_of_a_short_log_of_events_is_measured_alone(
     rings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
