@@ -11,7 +11,7 @@ from kafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, Sa
 
 from topics.client_arguments import client_arguments
 from topics.connection_fault import find_refusal
-from topics.kafka_connection import Broker, CredentialsError, connection_of
+from topics.kafka_connection import Broker, CredentialsError, SecurityProtocol, connection_of
 
 CONNECT_SECONDS: Final = 2.0
 BOOTSTRAP_MS: Final = 2_500
@@ -37,6 +37,21 @@ def unavailable(broker: Broker) -> BrokerUnavailableError:
 
 class TopicAdminError(RuntimeError):
     """The broker refused a request; the message is one sentence for people."""
+
+
+def require_connection(broker: Broker) -> None:
+    """Try a connection with security once, before a client tries it again and again.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        If it is refused, with the cause.
+    """
+    connection = connection_of(broker)
+    if connection.security.protocol is SecurityProtocol.PLAINTEXT:
+        return
+    if refusal := find_refusal(connection):
+        raise BrokerUnavailableError(refusal)
 
 
 def denial(broker: Broker, error: BaseException) -> str | None:
@@ -72,6 +87,7 @@ def broker_client(broker: Broker) -> Iterator[Any]:
     """
     if not _is_listening(broker):
         raise unavailable(broker)
+    require_connection(broker)
     client = None
     with quiet_kafka_logger():
         try:

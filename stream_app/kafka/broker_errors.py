@@ -15,7 +15,13 @@ from kafka.errors import (
 
 from stream_app.errors import UserError
 from topics.admin import is_denied
-from topics.broker_client import BrokerUnavailableError, TopicAdminError, denial, unavailable
+from topics.broker_client import (
+    BrokerUnavailableError,
+    TopicAdminError,
+    denial,
+    require_connection,
+    unavailable,
+)
 from topics.client_arguments import client_arguments
 from topics.kafka_connection import Broker, CredentialsError
 
@@ -28,9 +34,10 @@ def groupless_consumer(broker: Broker) -> Any:
 
     Raises
     ------
-    kafka.errors.KafkaError
-        If no broker answers; see `broker_errors`.
+    kafka.errors.KafkaError, BrokerUnavailableError
+        If no broker answers, or it refuses the connection; see `broker_errors`.
     """
+    require_connection(broker)
     return KafkaConsumer(
         **client_arguments(broker),
         bootstrap_timeout_ms=BOOTSTRAP_MS,
@@ -56,7 +63,7 @@ def broker_errors(broker: Broker) -> Iterator[None]:
             denial(broker, error)
             or f"The Kafka broker at {broker} refused the request: {error}. See HEADRACE_BROKER and the broker's log."
         ) from None
-    except CredentialsError as error:
+    except (CredentialsError, BrokerUnavailableError) as error:
         raise UserError(str(error)) from None
 
 

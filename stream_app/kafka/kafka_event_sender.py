@@ -9,7 +9,7 @@ import kafka.errors
 
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import ProducerRecord
-from topics.broker_client import denial
+from topics.broker_client import BrokerUnavailableError, denial, require_connection
 from topics.client_arguments import client_arguments
 from topics.connection_fault import find_refusal
 from topics.kafka_connection import Broker, CredentialsError, connection_of
@@ -43,6 +43,7 @@ class KafkaEventSender:
         self._acknowledged = 0  # written only by the producer's thread
         self._failure: Exception | None = None
         try:
+            require_connection(broker)
             self._producer = kafka.KafkaProducer(
                 **client_arguments(broker),
                 acks="all",
@@ -55,7 +56,7 @@ class KafkaEventSender:
                 delivery_timeout_ms=20_000,
                 metrics_enabled=False,
             )
-        except CredentialsError as error:
+        except (CredentialsError, BrokerUnavailableError) as error:
             raise UserError(str(error)) from None
         except (kafka.errors.KafkaError, ValueError, OSError) as error:
             raise self._unavailable_error(error) from None

@@ -10,6 +10,7 @@ from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, require_
 from stream_app.kafka.topic_reader import TopicReader
 from stream_app.tools.dead_letter_selection import deduplicate, parse_dead_letter
 from stream_app.worker.dead_letter_writer import owner_in
+from topics.broker_client import require_connection
 from topics.catalog import DEAD_LETTERS, ERASURES
 from topics.client_arguments import client_arguments
 from topics.kafka_connection import Broker
@@ -98,6 +99,7 @@ class DeadLetterReplayer:
         self._broker = broker
         self._pending: list[Any] = []
         with broker_errors(broker):
+            require_connection(broker)
             self._producer: Any = KafkaProducer(
                 **client_arguments(broker),
                 bootstrap_timeout_ms=BOOTSTRAP_MS,

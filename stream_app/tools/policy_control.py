@@ -18,6 +18,7 @@ from stream_app.experiment.control import ControlState, assignment_key, parse_as
 from stream_app.kafka.broker_errors import broker_errors
 from stream_app.kafka.topic_reader import raw_records, topic_records
 from stream_app.settings import Settings
+from topics.broker_client import require_connection
 from topics.catalog import CONTROL, REWARDS
 from topics.client_arguments import client_arguments
 from topics.records import Reward, RewardKind, Source
@@ -101,6 +102,7 @@ class PolicyControlClient:
             )
         assignment = control_state.with_effective_time(assignment, self.settings.control_policy)
         with broker_errors(self.settings.kafka):
+            require_connection(self.settings.kafka)
             producer: Any = kafka.KafkaProducer(**client_arguments(self.settings.kafka), acks="all")
             try:
                 future = producer.send(

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from kafka.admin import (
     ACL,
+    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     KafkaAdminClient,
     ResourcePattern,
+    ResourcePatternFilter,
     ResourceType,
     ScramMechanism,
     UserScramCredentialUpsertion,
@@ -26,7 +28,7 @@ from stream_app.tools.embedded.kafka_runtime import KafkaRuntime
 from tests.support.certificates import LOOPBACK, Authority
 from topics.access import Right
 
-USERS: Final = ("worker", "trainer", "web", "operator", "reader", "nobody")
+USERS: Final = ("worker", "trainer", "web", "shop", "operator", "stranger")
 PASSWORD_PREFIX: Final = "Geheim7'+%/&="  # noqa: S105  # of users that tests create
 """Passwords have characters that URLs and quoting change."""
 
@@ -41,7 +43,8 @@ def password_of(user: str) -> str:
 def token_of(user: str, seconds: float = 3_600.0) -> str:
     """A token of OAUTHBEARER; the broker accepts unsigned ones."""
     now = time.time()
-    parts = ({"alg": "none"}, {"sub": user, "iat": now, "exp": now + seconds})
+    # The broker compares milliseconds: a token of this one would be of the future.
+    parts = ({"alg": "none"}, {"sub": user, "iat": now - 7_200, "exp": now + seconds})
     encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
     return ".".join(encoded) + "."
 
@@ -165,7 +168,14 @@ class SecuredBroker(EmbeddedBroker):
         """Revoke a right of a user."""
         client = self.admin()
         try:
-            client.delete_acls([_acl(user, right)])
+            acl = _acl(user, right)
+            pattern = acl.resource_pattern
+            resource = ResourcePatternFilter(
+                pattern.resource_type, pattern.resource_name, pattern.pattern_type
+            )
+            client.delete_acls(
+                [ACLFilter(acl.principal, acl.host, acl.operation, acl.permission_type, resource)]
+            )
         finally:
             client.close()
 
