@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -42,6 +42,7 @@ help:
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
 	@echo '  make estimators     accuracy of the off-policy estimators on logs with known policy values'
 	@echo '  make wheels   build dist/: headrace (everything) and headrace-client (for a web tier)'
+	@echo '  make audit    look up known vulnerabilities of the packages in constraints.txt'
 	@echo '  make lock     update constraints.txt from pyproject.toml; make lock-federated: constraints-federated.txt'
 	@echo '  make clean    remove .venv, builds and caches'
 	@echo
@@ -113,6 +114,8 @@ lint: $(INSTALL_STAMP)
 	@$(PY) -m ruff format --check .
 	@echo '--- mypy'
 	@$(PY) -m mypy
+	@echo '--- bandit'
+	@$(PY) -m bandit --configfile pyproject.toml --quiet --recursive topics state stream_app deploy
 	@echo '--- lint-imports'
 	@$(VENV)/bin/lint-imports
 
@@ -140,6 +143,9 @@ faults: $(INSTALL_STAMP)
 
 wheels: $(INSTALL_STAMP)
 	@$(PY) deploy/build_wheels.py
+
+audit: $(INSTALL_STAMP)
+	@$(PY) deploy/audit.py constraints.txt
 
 lock: $(INSTALL_STAMP)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv

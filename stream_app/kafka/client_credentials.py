@@ -87,7 +87,7 @@ class ClientCredentials:
             },
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # see above
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # nosec B310  # see above
                 answer = json.loads(response.read(_MAX_BYTES))
         except urllib.error.HTTPError as error:
             error.close()

@@ -65,7 +65,7 @@ def check_copies_go_on_alike(make_harness: MakeHarness) -> None:
     copies: list[Any] = [deepcopy(original)]
     if not isinstance(original, RiverModel) or original.is_saved:
         # other objects of River may not be picklable
-        copies.append(pickle.loads(pickle.dumps(original)))  # noqa: S301  # of this process
+        copies.append(pickle.loads(pickle.dumps(original)))  # noqa: S301  # nosec B301  # of this process
     for copy in copies:
         expect(copy.rank("u1", _ITEMS) == original.rank("u1", _ITEMS), "a copy ranks differently")
         copy.learn_one("u1", "i3")
