@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from redis.asyncio.sentinel import MasterNotFoundError as AsyncMasterNotFoundError
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -44,6 +45,7 @@ ARGUMENTS: Final[Mapping[str, str]] = {
     "key": "key_file",
 }
 
+_NO_MASTER: Final = (MasterNotFoundError, AsyncMasterNotFoundError)
 _LOGIN: Final = r"WRONGPASS|invalid username-password"
 _NO_LOGIN: Final = (
     r"NOAUTH|Authentication required|HELLO must be called with the client already authenticated"
@@ -51,7 +53,7 @@ _NO_LOGIN: Final = (
 _CLOSED: Final = r"closed by server|reset by peer|EOF occurred|Broken pipe|closed its end"
 
 _PATTERNS: Final[Mapping[str, str]] = {
-    r"OOM": "Redis is full and refuses writes: raise its maxmemory, or remove other keys",
+    r"\bOOM\b": "Redis is full and refuses writes: raise its maxmemory, or remove other keys",
     r"READONLY|previous master is now a slave": "Redis is a read-only replica: {url} must lead to the primary",
     r"NOREPLICAS": "Redis has fewer replicas than its min-replicas-to-write and refuses writes",
     r"without any password configured": "Redis has no password for its default user: unset {password}, or set "
@@ -150,9 +152,9 @@ def _known_reason(error: BaseException, names: Mapping[str, str]) -> str:
         found = _RIGHT.search(str(forbidden))
         right = f"; grant it by ACL SETUSER with +{found[1]}" if found else ""
         return f"the ACL of Redis lacks a right that docs/security.md lists ({_short(forbidden)}){right}"
-    if any(isinstance(each, AskError) for each in chain):  # MOVED is one, too
+    if any(isinstance(each, AskError) for each in chain) or "same slot" in text:  # MOVED is one, too
         return f"Redis is a node of a cluster: set {names['mode']} to cluster"
-    if any(isinstance(each, MasterNotFoundError) for each in chain):
+    if any(isinstance(each, _NO_MASTER) for each in chain):
         return _of_sentinels(text, names)
     if any(isinstance(each, OutOfMemoryError) for each in chain):
         text = "OOM"
@@ -171,7 +173,7 @@ def _hint(error: BaseException, names: Mapping[str, str], *, tls: bool | None) -
     text = " ".join(map(str, _chain(error)))
     if tls and re.search(_CLOSED, text):
         return f"; if Redis asks for a client's certificate, set {names['certificate']} and {names['key']}"
-    if tls and "Timeout connecting" in text:
+    if tls and re.search("Timeout connecting|no reply within", text):
         return f"; if the port is not for TLS, {names['url']} must begin with redis://"
     if tls is False and re.search(_CLOSED, text):
         return f"; if Redis expects TLS, {names['url']} must begin with rediss://"

@@ -17,7 +17,7 @@ from stream_app.publishing.publisher import (
 )
 from stream_app.redis_server import RedisServer, parse_redis
 
-_CONNECT_SHARE: Final = 0.25
+_CONNECT_SHARE: Final = 0.5
 """Of the timeout, for a connection to a node of a cluster: another node may have to be asked for the nodes."""
 
 
@@ -158,7 +158,8 @@ class PipelineConnection:
                 return await execution
         except TimeoutError as error:
             await self._fail()
-            raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
+            unanswered = TimeoutError(f"no reply within {self._timeout:g} s")
+            raise PublisherUnavailableError(self._reason(unanswered)) from error
         except REDIS_ERRORS as error:
             await self._fail()
             raise PublisherUnavailableError(self._reason(error)) from error

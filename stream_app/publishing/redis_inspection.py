@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -92,7 +93,7 @@ def inspect_redis(
     try:
         client = open_connection(server, timeout)
         try:
-            nodes = _nodes(client) if server.mode == "cluster" else [_Node(client, "doctor")]
+            nodes = _nodes(client) if server.mode == "cluster" else [_the_only(client)]
             return _combined([_inspect(node, clock) for node in nodes])
         finally:
             close_blocking(client)
@@ -103,6 +104,13 @@ def inspect_redis(
             raise RedisUnreachableError(f"{server} cannot be used: {found.reason}", remedy) from None
         message = f"no answer from {server} ({found.reason})"
         raise RedisUnreachableError(message, "start one, or set HEADRACE_REDIS") from None
+
+
+def _the_only(client: Any) -> _Node:
+    with suppress(NoPermissionError):  # which the try of the rights finds again
+        # Of two slots: a node of a cluster refuses it, also the only one.
+        client.execute_command("MGET", "recs:doctor:{a}", "recs:doctor:{b}")
+    return _Node(client, "doctor")
 
 
 def _nodes(client: Any) -> list[_Node]:

@@ -172,7 +172,7 @@ class RedisPublisher:
         try:
             await self._send(entries, unfenced, content, ttl)
         except PublisherUnavailableError as error:
-            if self._is_cluster or _OTHER_SLOT not in str(error):
+            if self._is_cluster or _OTHER_SLOT not in str(error.__cause__):
                 raise
             self._is_cluster = True
             await self._send(entries, unfenced, content, ttl)

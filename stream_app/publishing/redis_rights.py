@@ -8,7 +8,7 @@ from hashlib import sha1
 from typing import Any, Final
 from uuid import uuid4
 
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import AskError, NoPermissionError, NoScriptError, ResponseError
 
 from stream_app.client.redis_reasons import is_forbidden, refusal
 
@@ -76,6 +76,8 @@ def missing_rights(execute: Callable[..., Any], *, tag: str) -> Iterator[tuple[s
         except NoPermissionError as error:
             refused = True
             yield _missing(str(error), command), ""
+        except AskError:  # as MOVED: this is a node of a cluster
+            raise
         except ResponseError as error:
             refused = True
             if not is_forbidden(error):  # a command of the script, which is tried by itself

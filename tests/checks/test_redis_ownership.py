@@ -8,6 +8,7 @@ import pytest
 
 from stream_app.publishing.publisher import Document, OwnedKey, PublisherUnavailableError
 from stream_app.publishing.redis_publisher import RedisPublisher, token_key
+from stream_app.redis_server import RedisServer
 from stream_app.tools.embedded import EmbeddedRedis
 
 PARTITION = 3
@@ -50,7 +51,7 @@ class FakeOwnership:
 class Owner:
     """A worker's publisher."""
 
-    def __init__(self, address: str, ownership: FakeOwnership) -> None:
+    def __init__(self, address: str | RedisServer, ownership: FakeOwnership) -> None:
         self.ownership = ownership
         self.publisher = RedisPublisher(address, ttl=60.0)
         self.publisher.ownership = ownership

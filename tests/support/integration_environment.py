@@ -19,6 +19,8 @@ from typing import Any, Final
 import kafka
 import msgspec
 from kafka import TopicPartition
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from state.erased_rows import is_remainder
 from state.positions import is_positions
@@ -43,6 +45,9 @@ PARTITIONS: Final = 4
 COMMAND_SECONDS: Final = 300.0
 """Deadline of a command; generous, as for workers."""
 
+_RETRY: Final = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 10)
+"""Of reads by a test, during a failover."""
+
 _SESSION_TIMEOUT: Final = 6.0
 """Seconds until the broker detects a killed worker: the minimum of the setting."""
 
@@ -66,7 +71,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         self._workers: list[WorkerHandle] = []
         self._starts = 0
         redis_server = load_settings(**{"redis": settings.redis, **self._redis_overrides}).redis_server
-        self.redis: Final[Any] = open_blocking(redis_server, COMMAND_SECONDS, retries=1)
+        self.redis: Final[Any] = open_blocking(redis_server, COMMAND_SECONDS, retry=_RETRY)
         self._offsets: Any = None
 
     def __exit__(
@@ -218,19 +223,23 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
     def user_lists(self, users: Iterable[str]) -> dict[str, RecommendationList]:
         """The lists of these users, without users who have none."""
         wanted = sorted(users)
-        # Of a cluster: its keys are in many slots.
-        read = getattr(self.redis, "mget_nonatomic", self.redis.mget)
-        found: Any = read([user_key(user) for user in wanted]) if wanted else []
+        found = self._read([user_key(user) for user in wanted])
         return {
             user: decode_list(raw)
             for user, raw in zip(wanted, found, strict=True)
             if raw is not None and not is_erased(raw)
         }
 
+    def _read(self, keys: list[str]) -> list[bytes | None]:
+        # In a cluster the keys are in many slots.
+        read = getattr(self.redis, "mget_nonatomic", self.redis.mget)
+        found: list[bytes | None] = read(keys) if keys else []
+        return found
+
     def item_lists(self) -> dict[str, RecommendationList]:
         """Item lists of the newest model version."""
         keys: Any = sorted(self.redis.scan_iter(match="recs:item:*", count=1000))
-        values: Any = self.redis.mget(keys) if keys else []
+        values = self._read(keys)
         found = [decode_list(raw) for raw in values if raw is not None]
         newest_version = max((each.model_version for each in found), default=0)
         return {each.key: each for each in found if each.model_version == newest_version}

@@ -141,6 +141,7 @@ def test_limits_and_the_clock_are_unknown_without_their_rights(
 
 def test_all_that_was_written_is_removed_again(redis: FakeRedis) -> None:
     inspect()
+    assert redis.executed.pop(0) == ("MGET", "recs:doctor:{a}", "recs:doctor:{b}")
     key = redis.executed[0][1]
     assert key.startswith("recs:doctor:{")
     state = key.replace("recs:", "headrace:", 1)
