@@ -4,6 +4,7 @@ import fcntl
 import logging
 import re
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -25,7 +26,7 @@ from stream_app.worker.skipped_records import start_at_zero
 from stream_app.worker.worker_status import Stage, WorkerStatus
 from topics import admin, topic_checks
 from topics.access import Program, rights_of
-from topics.broker_client import BrokerUnavailableError, TopicAdminError
+from topics.broker_client import BrokerUnavailableError, TopicAdminError, denial
 from topics.catalog import CLICKS, USER_EVENTS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
@@ -84,11 +85,16 @@ def run_worker(settings: Settings) -> None:
 
     try:
         with lock:
-            process.run_app(faust_app, on_end)
+            process.run_app(faust_app, on_end, partial(_log_denial, settings))
     finally:
         log_rate.report(at_exit=True)
         if faust_app.headrace_worker.must_restart:
             process.restart()
+
+
+def _log_denial(settings: Settings, error: BaseException) -> None:
+    if sentence := denial(settings.kafka, error):
+        _LOG.error("%s", sentence)
 
 
 def _is_ready(metrics: Metrics) -> bool:

@@ -63,10 +63,12 @@ class _Process(faust.Worker):  # type: ignore[misc]
     """Faust's worker; it says when its end begins."""
 
     on_end: Callable[[float], object]
+    on_crash: Callable[[BaseException], object]
 
     def _crash(self, reason: BaseException) -> None:
         # Called for a failure of any service, and in the thread of that service.
         self.on_end(FAILED_SECONDS)
+        self.on_crash(reason)
         super()._crash(reason)
 
     def _stopped_set(self) -> None:
@@ -74,19 +76,25 @@ class _Process(faust.Worker):  # type: ignore[misc]
         super()._stopped_set()
 
 
-def run_app(app: faust.App, on_end: Callable[[float], Any] = lambda _: None) -> None:
+def run_app(
+    app: faust.App,
+    on_end: Callable[[float], Any] = lambda _: None,
+    on_crash: Callable[[BaseException], Any] = lambda _: None,
+) -> None:
     """Run an application in this process until SIGTERM or Ctrl-C; ends the process.
 
     Parameters
     ----------
     on_end
         Called when the end begins, with the seconds that it may take; possibly several times, in any thread.
+    on_crash
+        Called with the error of a service that ends the process; possibly several times, in any thread.
     """
     # Rows and lists have no reference cycles, and a full collection of all of them adds milliseconds to freshness.
     gc.set_threshold(100_000, 50, 1_000)
     # Faust's own logging setup would set the root logger to DEBUG and filter in its handlers.
     worker = _Process(app, quiet=True, redirect_stdouts=False, override_logging=False)
-    worker.on_end = on_end
+    worker.on_end, worker.on_crash = on_end, on_crash
     # The spinner writes control codes to the log.
     worker.spinner = None
     worker.execute_from_commandline()
