@@ -82,7 +82,7 @@ def test_a_killed_trainer_goes_on_where_it_was(
         )
         stored = snapshots.newest()
         assert stored is not None
-        parts = ("open", "newest", "reservoir")
+        parts = ("open", "newest", "reservoir", "returning")
         in_snapshot = {user for part in parts for user in stored.state["training"][part]["users"].tolist()}
         assert user_key(users[0]) not in in_snapshot
         assert user_key(users[1]) in in_snapshot
