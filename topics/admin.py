@@ -63,7 +63,8 @@ def create(specs: Iterable[TopicSpec], broker: Broker, *, partitions: int, repli
                     continue
                 if result["error_code"]:
                     reason = result["error_message"] or error.__name__
-                    raise TopicAdminError(f"Could not create the topic {result['name']}: {reason}")
+                    remedy = _acl(error, "Create", result["name"])
+                    raise TopicAdminError(f"Could not create the topic {result['name']}: {reason}{remedy}")
                 created.append(result["name"])
         client.wait_for_topics([spec.name for spec in specs], timeout_ms=_SETTLE_MS)
     return [spec.name for spec in specs if spec.name in created]
@@ -86,7 +87,8 @@ def delete(names: Iterable[str], broker: Broker) -> list[str]:
             error = for_code(result["error_code"])
             if result["error_code"] and error is not UnknownTopicOrPartitionError:
                 reason = result["error_message"] or error.__name__
-                raise TopicAdminError(f"Could not delete the topic {result['name']}: {reason}")
+                remedy = _acl(error, "Delete", result["name"])
+                raise TopicAdminError(f"Could not delete the topic {result['name']}: {reason}{remedy}")
         deadline = time.monotonic() + _SETTLE_MS / 1000
         while set(client.list_topics()).intersection(to_delete):
             if time.monotonic() > deadline:
@@ -95,6 +97,13 @@ def delete(names: Iterable[str], broker: Broker) -> list[str]:
                 )
             time.sleep(_POLL_SECONDS)
     return to_delete
+
+
+def _acl(error: type[Exception], operation: str, topic: str) -> str:
+    """What grants a denied operation; empty for another error."""
+    if "AuthorizationFailed" not in error.__name__:
+        return ""
+    return f" Grant: kafka-acls --add --allow-principal User:NAME --operation {operation} --topic {topic}"
 
 
 def list_names(broker: Broker) -> list[str]:

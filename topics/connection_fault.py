@@ -24,6 +24,11 @@ from topics.kafka_connection import (
 )
 
 STEP_SECONDS: Final = 3.0
+"""For one step of a secured connection; on a busy machine TLS and SASL take long."""
+
+PLAIN_SECONDS: Final = 1.5
+"""For one step of a connection without security."""
+
 _API_VERSIONS: Final = 18
 _METADATA: Final = 3
 _SASL_HANDSHAKE: Final = 17
@@ -75,11 +80,12 @@ def _connect(host: str, port: int, security: KafkaSecurity, address: str) -> Non
     ConnectionRefusal
         If the server refuses this client, or this client the server.
     OSError
-        If the server is not reached.
+        If the server is not reached, or does not answer in time.
     """
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(socket.create_connection((host, port), timeout=STEP_SECONDS))
-        plain.settimeout(STEP_SECONDS)
+        seconds = PLAIN_SECONDS if security.protocol is SecurityProtocol.PLAINTEXT else STEP_SECONDS
+        plain = stack.enter_context(socket.create_connection((host, port), timeout=seconds))
+        plain.settimeout(seconds)
         try:
             context = ssl_context(security)
         except CredentialsError as error:
@@ -98,6 +104,8 @@ def _handshake(
         stream = context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         raise ConnectionRefusal(_certificate_sentence(error, host, address)) from None
+    except TimeoutError:
+        raise
     except (ssl.SSLError, OSError) as error:
         if sentence := _alert_sentence(error, address):
             raise ConnectionRefusal(sentence) from None
@@ -157,11 +165,15 @@ def _first_requests(requests: "_Requests", host: str, security: KafkaSecurity, a
     """
     try:
         requests.send(_API_VERSIONS, 0, b"")
+    except TimeoutError:
+        raise
     except OSError as error:
         raise ConnectionRefusal(_silence_sentence(error, security, address)) from None
     if security.protocol.uses_sasl:
         try:
             _authenticate(requests, host, security, address)
+        except TimeoutError:
+            raise
         except (OSError, struct.error):
             raise ConnectionRefusal(
                 f"The broker at {address} closed the connection in the middle of the SASL exchange. See the "
@@ -170,6 +182,8 @@ def _first_requests(requests: "_Requests", host: str, security: KafkaSecurity, a
         return
     try:
         requests.send(_METADATA, 1, struct.pack(">i", 0))
+    except TimeoutError:
+        raise
     except OSError:
         with_sasl = "SASL_SSL" if security.protocol.uses_tls else "SASL_PLAINTEXT"
         raise ConnectionRefusal(

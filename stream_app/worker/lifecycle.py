@@ -94,7 +94,7 @@ def run_worker(settings: Settings) -> None:
 
 def _log_denial(settings: Settings, error: BaseException) -> None:
     if sentence := denial(settings.kafka, error):
-        _LOG.error("%s", sentence)
+        _LOG.error("this worker ends: %s", sentence)
 
 
 def _is_ready(metrics: Metrics) -> bool:

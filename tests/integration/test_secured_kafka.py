@@ -335,6 +335,13 @@ def test_commands_name_a_denied_topic(shop: SecuredShop) -> None:
         output = shop.run("web", command)
         assert output.status == 1
         assert f"--operation Read --topic {topic}" in output.text
+    created = shop.run("web", "topics", "create")
+    assert created.status == 1
+    assert "Could not create the topic " in created.text
+    assert "kafka-acls --add --allow-principal User:NAME --operation Create --topic " in created.text
+    listed = shop.run("stranger", "topics", "list")
+    assert "denied" in listed.text
+    assert "missing" not in listed.text
     check = shop.run("stranger", "topics", "check")
     assert "the broker does not tell this client of it" in check.text
 

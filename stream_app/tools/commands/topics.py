@@ -51,7 +51,7 @@ def list_topics() -> None:
         raise UserError(str(error)) from None
     table = Table("topic", "partitions", "key", "cleanup", "purpose", box=None, pad_edge=False)
     for state in states:
-        missing = "?" if broker_error else "[red]missing[/red]"
+        missing = "?" if broker_error else "[red]denied[/red]" if state.is_denied else "[red]missing[/red]"
         partitions = missing if state.partitions is None else str(state.partitions)
         spec = state.spec
         table.add_row(spec.name, partitions, spec.key, str(spec.cleanup), spec.purpose)
