@@ -19,6 +19,46 @@ _SENTINEL_SHARE: Final = 0.5
 """Of the timeout, for all Sentinels together: one that is down must not use up the time of the others."""
 
 
+class _Sentinel(redis.sentinel.Sentinel):
+    """Names the reason of a Sentinel that does not answer as the cause of its error; redis-py has its class alone."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        failure: Exception | None = None
+        for at, each in enumerate(self.sentinels):
+            try:
+                masters: Any = each.sentinel_masters()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                failure = failure or error
+                continue
+            state = masters.get(service_name)
+            if state and _is_master(self, state, service_name):
+                self.sentinels[0], self.sentinels[at] = each, self.sentinels[0]
+                return state["ip"], state["port"]
+        raise redis.sentinel.MasterNotFoundError(f"no Sentinel names {service_name!r}") from failure
+
+
+class _AsyncSentinel(redis.asyncio.sentinel.Sentinel):
+    """As `_Sentinel`."""
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        failure: Exception | None = None
+        for at, each in enumerate(self.sentinels):
+            try:
+                masters: Any = await each.sentinel_masters()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                failure = failure or error
+                continue
+            state = masters.get(service_name)
+            if state and _is_master(self, state, service_name):
+                self.sentinels[0], self.sentinels[at] = each, self.sentinels[0]
+                return state["ip"], state["port"]
+        raise redis.asyncio.sentinel.MasterNotFoundError(f"no Sentinel names {service_name!r}") from failure
+
+
+def _is_master(sentinel: Any, state: Mapping[str, Any], name: str) -> bool:
+    return bool(sentinel.check_master_state(state, name))
+
+
 class _Classes(NamedTuple):
     """Classes of redis-py, which has each twice."""
 
@@ -30,14 +70,14 @@ class _Classes(NamedTuple):
 
 
 _BLOCKING: Final = _Classes(
-    redis.Redis, Retry, redis.cluster.RedisCluster, redis.cluster.ClusterNode, redis.sentinel.Sentinel
+    redis.Redis, Retry, redis.cluster.RedisCluster, redis.cluster.ClusterNode, _Sentinel
 )
 _ASYNCIO: Final = _Classes(
     redis.asyncio.Redis,
     redis.asyncio.retry.Retry,
     redis.asyncio.cluster.RedisCluster,
     redis.asyncio.cluster.ClusterNode,
-    redis.asyncio.sentinel.Sentinel,
+    _AsyncSentinel,
 )
 
 

@@ -151,11 +151,14 @@ def _known_reason(error: BaseException, names: Mapping[str, str]) -> str:
     if forbidden is not None:
         found = _RIGHT.search(str(forbidden))
         right = f"; grant it by ACL SETUSER with +{found[1]}" if found else ""
+        if found and found[1].startswith("cluster"):
+            right += f", or set {names['mode']} to standalone if Redis is no cluster"
         return f"the ACL of Redis lacks a right that docs/security.md lists ({_short(forbidden)}){right}"
     if any(isinstance(each, AskError) for each in chain) or "same slot" in text:  # MOVED is one, too
         return f"Redis is a node of a cluster: set {names['mode']} to cluster"
-    if any(isinstance(each, _NO_MASTER) for each in chain):
-        return _of_sentinels(text, names)
+    no_master = next((each for each in chain if isinstance(each, _NO_MASTER)), None)
+    if no_master is not None:
+        return _of_sentinels(text, no_master.__cause__, names)
     if any(isinstance(each, OutOfMemoryError) for each in chain):
         text = "OOM"
     elif any(isinstance(each, ReadOnlyError) for each in chain):
@@ -180,16 +183,18 @@ def _hint(error: BaseException, names: Mapping[str, str], *, tls: bool | None) -
     return ""
 
 
-def _of_sentinels(text: str, names: Mapping[str, str]) -> str:
-    """Why Sentinels name no master; the error has the reasons of those that do not answer."""
+def _of_sentinels(text: str, failure: BaseException | None, names: Mapping[str, str]) -> str:
+    """Why Sentinels name no master, one of which may have failed."""
+    if failure is None:
+        return f"the Sentinels know no reachable master of that name: set {names['master']}, or wait for the failover"
     if re.search(f"{_LOGIN}|{_NO_LOGIN}", text):
         return f"the Sentinels refuse the login: set {names['sentinel_username']} and {names['sentinel_password']}"
     for pattern, sentence in _REASONS:
         if pattern.search(text):
             return "of the Sentinels: " + sentence.format_map(names)
-    if "Error(" in text:
-        return f"no Sentinel that answers knows a reachable master: check the addresses in {names['url']}"
-    return f"the Sentinels know no reachable master of that name: set {names['master']}, or wait for the failover"
+    return (
+        f"no Sentinel that answers names a master ({_short(failure)}): check the addresses in {names['url']}"
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -203,4 +208,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _short(error: BaseException) -> str:
     """The text of an error without what redis-py puts around the reason."""
-    return str(error).removesuffix(".")
+    return str(error).rpartition("reachable node: ")[2].removesuffix(".")

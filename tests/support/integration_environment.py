@@ -231,9 +231,11 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         }
 
     def _read(self, keys: list[str]) -> list[bytes | None]:
-        # In a cluster the keys are in many slots.
-        read = getattr(self.redis, "mget_nonatomic", self.redis.mget)
-        found: list[bytes | None] = read(keys) if keys else []
+        # In a cluster the keys are in many slots. redis-py's `mget_nonatomic` does not survive a failover.
+        pipeline = self.redis.pipeline(transaction=False)
+        for key in keys:
+            pipeline.get(key)
+        found: list[bytes | None] = pipeline.execute()
         return found
 
     def item_lists(self) -> dict[str, RecommendationList]:
