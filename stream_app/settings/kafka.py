@@ -128,7 +128,10 @@ def _wrong_files(settings: KafkaSettings) -> str | None:
             "to a certificate."
         )
     if settings.kafka_ssl_certificate_location and not settings.kafka_ssl_key_location:
-        content = Path(settings.kafka_ssl_certificate_location).read_bytes()
+        try:
+            content = Path(settings.kafka_ssl_certificate_location).read_bytes()
+        except OSError as error:
+            return f"HEADRACE_KAFKA_SSL_CERTIFICATE_LOCATION: the file cannot be read: {error.strerror}."
         if b"PRIVATE KEY-----" not in content:
             return (
                 "HEADRACE_KAFKA_SSL_CERTIFICATE_LOCATION is set without HEADRACE_KAFKA_SSL_KEY_LOCATION, and its "
@@ -167,8 +170,11 @@ def _wrong_tokens(settings: KafkaSettings) -> str | None:
             "HEADRACE_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL needs HEADRACE_KAFKA_SASL_OAUTHBEARER_CLIENT_ID and "
             "HEADRACE_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET."
         )
-    if url and not url.startswith(("https://", "http://")):
-        return "HEADRACE_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL must begin with https:// or http://."
+    if url and (not url.startswith(("https://", "http://")) or "@" in url):
+        return (
+            "HEADRACE_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL must begin with https:// or http://, and have no "
+            "user or password: these are the client id and the client secret."
+        )
     return None
 
 
@@ -212,10 +218,12 @@ def _load_provider(name: str) -> Callable[[], Any]:
     module, _, function = name.partition(":")
     try:
         found = registered[0].load() if registered else getattr(import_module(module), function)
-    except Exception as error:  # noqa: BLE001  # the shop's module may raise whatever it likes
+    except (ImportError, AttributeError) as error:
         raise SettingsError(
             f"{variable}: {name} cannot be imported ({type(error).__name__}: {error})."
         ) from None
+    except Exception as error:  # noqa: BLE001  # the shop's module; its message may contain a secret
+        raise SettingsError(f"{variable}: {name} cannot be imported ({type(error).__name__}).") from None
     if not callable(found):
         raise SettingsError(f"{variable}: {name} is no function.")
     provider: Callable[[], Any] = found

@@ -156,6 +156,19 @@ def test_mutual_tls_loads_the_certificate_and_its_key(
             ),
         ),
         (
+            {
+                "kafka_security_protocol": "SASL_SSL",
+                "kafka_sasl_mechanism": "OAUTHBEARER",
+                "kafka_sasl_oauthbearer_token_endpoint_url": f"https://shop:{PASSWORD}@login.shop/token",
+                "kafka_sasl_oauthbearer_client_id": "shop",
+                "kafka_sasl_oauthbearer_client_secret": PASSWORD,
+            },
+            (
+                "HEADRACE_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL must begin with https:// or http://, and have no "
+                "user or password: these are the client id and the client secret."
+            ),
+        ),
+        (
             SCRAM | {"kafka_ssl_ca_location": "/none/ca.pem"},
             "HEADRACE_KAFKA_SSL_CA_LOCATION: there is no file /none/ca.pem.",
         ),
