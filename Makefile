@@ -75,8 +75,11 @@ $(INSTALL_STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka
 	    -r constraints.txt
 	@echo '[3/4] Installing Headrace from this folder'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
-	@echo '[4/4] Preparing the embedded Kafka broker (45 MB the first time)'
-	@$(PY) -m stream_app.tools.embedded prepare
+	@echo '[4/4] Compiling the kernels (about a minute the first time), and preparing the embedded Kafka broker (45 MB)'
+	@mkdir -p build; set -eu; \
+	$(PY) -m stream_app.tools.embedded prepare > build/prepare.log 2>&1 & prepared=$$!; \
+	$(PY) -m stream_app compile; \
+	wait $$prepared || { cat build/prepare.log >&2; exit 1; }; tail -n 1 build/prepare.log
 	@touch $@
 
 demo: $(INSTALL_STAMP)

@@ -21,6 +21,7 @@ COMMAND_MODULES = (
     "snapshots",
     "rebuild",
     "doctor",
+    "compile",
     "check_model",
     "settings",
     "policies",

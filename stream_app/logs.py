@@ -34,7 +34,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure_logging(level: str, log_format: LogFormat, always_logged: str) -> None:
+def configure_logging(level: str, log_format: LogFormat, *always_logged: str) -> None:
     """Log to standard error.
 
     Parameters
@@ -43,12 +43,13 @@ def configure_logging(level: str, log_format: LogFormat, always_logged: str) -> 
         Name of the level.
     log_format
         Lines of text, or JSON.
-    always_logged
-        Name of a logger whose lines at info are logged at a level up to ``WARNING``, too: an operator waits for them.
+    *always_logged
+        Names of loggers whose lines at info are logged at a level up to ``WARNING``, too: an operator waits for them.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     root = logging.getLogger()
     if root.isEnabledFor(logging.WARNING):
-        logging.getLogger(always_logged).setLevel(min(logging.INFO, root.level))
+        for name in always_logged:
+            logging.getLogger(name).setLevel(min(logging.INFO, root.level))

@@ -30,6 +30,7 @@ from topics.broker_client import BrokerUnavailableError, TopicAdminError, denial
 from topics.catalog import CLICKS, USER_EVENTS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
+_COMPILATION: Final = "stream_app.worker.kernel_compilation"
 _TOPIC_ID: Final = re.compile(rb"[A-Za-z0-9_-]{16,64}")
 """An id as Kafka shows it, a UUID in Base64, or in hexadecimal digits."""
 
@@ -46,7 +47,7 @@ def run_worker(settings: Settings) -> None:
     check_redis(settings)
     lock = lock_data_dir(settings.data_dir)
     # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs per record of aiokafka.
-    configure_logging(settings.log_level, settings.log_format, worker_status.__name__)
+    configure_logging(settings.log_level, settings.log_format, worker_status.__name__, _COMPILATION)
     log_rate = limit_log_rate()
     incarnations = topic_incarnations(settings)
     metrics = Metrics()
@@ -56,9 +57,9 @@ def run_worker(settings: Settings) -> None:
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
     status.log_address(settings.metrics_host, port)
     # Faust and numba are slow to import: a wrong setting is reported before.
-    from stream_app.worker import app, process, warm_up  # noqa: PLC0415  # see above
+    from stream_app.worker import app, kernel_compilation, process  # noqa: PLC0415  # see above
 
-    warm_up.warm_up(settings)
+    kernel_compilation.compile_kernels(settings)
     publisher = RedisPublisher(settings.redis_server, settings.list_ttl)
     faust_app = app.create_app(
         settings,

@@ -15,6 +15,10 @@ from typing import Any, Final, TypeVar, cast
 import numba
 from numba.core import caching
 
+from stream_app.models.kernels.compilation import KernelCache
+
+_KERNELS: Final[list[Any]] = []
+
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound=tuple[Any, ...])
 
@@ -63,6 +67,14 @@ class _ByStamp:
             if folder != current:
                 shutil.rmtree(folder, ignore_errors=True)
         self._cache_path = str(current)
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder; a folder that exists is read also where it cannot be written to, as in an image."""
+        try:
+            super().ensure_cache_path()  # type: ignore[misc]  # of numba's locators
+        except OSError:
+            if not Path(self._cache_path).is_dir():
+                raise
 
     def get_source_stamp(self) -> str:
         """The hash of all kernel sources."""
@@ -121,12 +133,14 @@ def jit(
             # a kernel of a doctest or of an interactive session has no file to cache it next to
             kept = Path(function.__code__.co_filename) in kernel_sources()
             compiled = numba.njit(
-                cache=kept,
                 fastmath=set(fastmath),
                 error_model="numpy" if numpy_errors else "python",
                 forceinline=inline,
                 _nrt=not inline,
             )(function)
+            if kept:
+                compiled._cache = KernelCache(function)  # noqa: SLF001  # as `cache=True` sets numba's own
+                _KERNELS.append(compiled)
         finally:
             numba.config.CACHE_LOCATOR_CLASSES = before
         return cast("F", compiled)
@@ -141,6 +155,11 @@ def plain(columns: T) -> T:
     restores the names in its first line by ``columns = Columns(*columns)``, which costs nothing.
     """
     return tuple(columns)  # type: ignore[return-value]  # `cast` would cost as much as the conversion
+
+
+def n_kernels() -> int:
+    """Number of kernels in the modules that are imported."""
+    return len(_KERNELS)
 
 
 def compiled_signatures(kernel: Callable[..., Any]) -> int:
