@@ -68,7 +68,12 @@ def run(package: Path, *, before: str = "", **environment: str) -> list[str]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
     variables |= {"PYTHONPATH": str(package), **environment}
     result = subprocess.run(
-        [sys.executable, "-c", before + RUN], cwd=package, env=variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", before + RUN],
+        cwd=package,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return result.stdout.split()
 

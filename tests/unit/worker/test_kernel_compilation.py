@@ -31,7 +31,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(kernel_compilation, "counted_compilations", counted)
     monkeypatch.setattr(kernel_compilation, "warm_up", warm_up)
-    monkeypatch.setattr(kernel_compilation.time, "monotonic", lambda: now)
+    monkeypatch.setattr("stream_app.worker.kernel_compilation.time.monotonic", lambda: now)
     monkeypatch.setattr(kernel_compilation, "n_kernels", lambda: 9)
     return numbers
 
