@@ -98,7 +98,7 @@ class Client(_CommonClient):
         ``redis://user:password@host:port/db``; ``rediss://`` for TLS. Of a cluster, or of Sentinels, the addresses of
         some: ``redis://host:port,host:port``.
     timeout
-        Timeout of a read, seconds. Where a node or a master must be found anew, it applies to each step.
+        Timeout of a read, seconds; a read of a cluster may take two, if it must find its nodes anew.
     reporter
         Sends impressions; closed with the client.
     **options

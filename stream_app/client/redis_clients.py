@@ -19,6 +19,17 @@ _SENTINEL_SHARE: Final = 0.5
 """Of the timeout, for all Sentinels together: one that is down must not use up the time of the others."""
 
 
+class _SentinelConnection(redis.sentinel.SentinelManagedConnection):
+    """Closed after an error, as redis-py's others are: a late reply would be taken for that of the next command."""
+
+    def read_response(self, *arguments: Any, disconnect_on_error: bool | None = True, **options: Any) -> Any:
+        return super().read_response(*arguments, disconnect_on_error=disconnect_on_error, **options)
+
+
+class _SentinelTlsConnection(_SentinelConnection, redis.sentinel.SentinelManagedSSLConnection):
+    """The same with TLS."""
+
+
 class _Sentinel(redis.sentinel.Sentinel):
     """Names the reason of a Sentinel that does not answer as the cause of its error; redis-py has its class alone."""
 
@@ -72,6 +83,7 @@ class _Classes(NamedTuple):
 _BLOCKING: Final = _Classes(
     redis.Redis, Retry, redis.cluster.RedisCluster, redis.cluster.ClusterNode, _Sentinel
 )
+_BLOCKING_SENTINEL: Final = {False: _SentinelConnection, True: _SentinelTlsConnection}
 _ASYNCIO: Final = _Classes(
     redis.asyncio.Redis,
     redis.asyncio.retry.Retry,
@@ -122,7 +134,8 @@ def _open(
         nodes = [classes.cluster_node(host, port) for host, port in server.addresses]
         return classes.cluster(startup_nodes=nodes, **arguments)
     sentinel = classes.sentinel(server.addresses, sentinel_kwargs=_of_sentinels(server, timeout), **arguments)
-    return sentinel.master_for(server.master, db=server.database)
+    kinds = {} if classes is _ASYNCIO else {"connection_class": _BLOCKING_SENTINEL[server.is_tls]}
+    return sentinel.master_for(server.master, db=server.database, **kinds)
 
 
 def close_blocking(client: Any) -> None:
