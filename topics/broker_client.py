@@ -10,8 +10,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, SaslAuthenticationFailedError
 
 from topics.client_arguments import client_arguments
-from topics.connection_fault import find_refusal
-from topics.kafka_connection import Broker, CredentialsError, SecurityProtocol, connection_of
+from topics.connection_fault import attempt, find_refusal
+from topics.kafka_connection import Broker, CredentialsError, KafkaConnection, SecurityProtocol, connection_of
 
 CONNECT_SECONDS: Final = 2.0
 BOOTSTRAP_MS: Final = 2_500
@@ -29,10 +29,11 @@ def unavailable(broker: Broker) -> BrokerUnavailableError:
     The attempt takes some seconds at most.
     """
     connection = connection_of(broker)
-    refusal = find_refusal(connection)
-    return BrokerUnavailableError(
-        refusal or f"No Kafka broker answers at {connection}. Start one, or set HEADRACE_BROKER."
-    )
+    return BrokerUnavailableError(find_refusal(connection) or _no_answer(connection))
+
+
+def _no_answer(connection: KafkaConnection) -> str:
+    return f"No Kafka broker answers at {connection}. Start one, or set HEADRACE_BROKER."
 
 
 class TopicAdminError(RuntimeError):
@@ -50,8 +51,10 @@ def require_connection(broker: Broker) -> None:
     connection = connection_of(broker)
     if connection.security.protocol is SecurityProtocol.PLAINTEXT:
         return
-    if refusal := find_refusal(connection):
-        raise BrokerUnavailableError(refusal)
+    outcome = attempt(connection)
+    if not outcome.is_accepted:
+        # kafka-python would wait without an end for a server that is silent in a TLS handshake.
+        raise BrokerUnavailableError(outcome.refusal or _no_answer(connection))
 
 
 def denial(broker: Broker, error: BaseException) -> str | None:

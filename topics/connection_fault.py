@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kafka.errors import KafkaError
 from kafka.net.sasl import get_sasl_mechanism
@@ -23,7 +23,7 @@ from topics.kafka_connection import (
     ssl_context,
 )
 
-STEP_SECONDS: Final = 3.0
+STEP_SECONDS: Final = 5.0
 """For one step of a secured connection; on a busy machine TLS and SASL take long."""
 
 PLAIN_SECONDS: Final = 1.5
@@ -50,14 +50,16 @@ class ConnectionRefusal(Exception):  # noqa: N818  # it is the answer to a quest
     """A server was reached, and no connection was made; the message is one sentence for people."""
 
 
-def find_refusal(connection: KafkaConnection) -> str | None:
-    """Why the servers refuse a connection.
+class Attempt(NamedTuple):
+    """The outcome of an attempt to connect."""
 
-    Returns
-    -------
-    str or None
-        The reason of the first server that was reached; None if none was reached, or one accepts this client.
-    """
+    is_accepted: bool
+    # The reason of the first server that was reached; None if none answered in time.
+    refusal: str | None
+
+
+def attempt(connection: KafkaConnection) -> Attempt:
+    """Connect to the servers in their order, until one accepts this client."""
     refusal = None
     for address in connection.addresses:
         host, _, port = address.rpartition(":")
@@ -68,8 +70,13 @@ def find_refusal(connection: KafkaConnection) -> str | None:
         except (OSError, ValueError, OverflowError):
             continue
         else:
-            return None
-    return refusal
+            return Attempt(is_accepted=True, refusal=None)
+    return Attempt(is_accepted=False, refusal=refusal)
+
+
+def find_refusal(connection: KafkaConnection) -> str | None:
+    """Why the servers refuse a connection; None if none was reached, or one accepts this client."""
+    return attempt(connection).refusal
 
 
 def _connect(host: str, port: int, security: KafkaSecurity, address: str) -> None:

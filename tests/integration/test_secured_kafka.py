@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -344,6 +345,14 @@ def test_commands_name_a_denied_topic(shop: SecuredShop) -> None:
     assert "missing" not in listed.text
     check = shop.run("stranger", "topics", "check")
     assert "the broker does not tell this client of it" in check.text
+
+
+def test_a_server_that_is_silent_in_the_handshake_is_no_broker() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        security = KafkaSecurity(protocol=SecurityProtocol.SSL)
+        with pytest.raises(BrokerUnavailableError, match=f"No Kafka broker answers at {address}"):
+            admin.list_names(KafkaConnection(servers=address, security=security))
 
 
 def test_no_server_is_still_no_server() -> None:
