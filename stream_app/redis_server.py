@@ -134,7 +134,7 @@ def parse_redis(url: "str | RedisServer", **options: object) -> RedisServer:
     if "@" in query:
         raise ValueError(f"this is no URL of Redis: {_SPECIAL}")
     authority, _, path = rest.partition("/")
-    if "@" in path and scheme != "unix":
+    if "@" in path:
         raise ValueError(f"this is no URL of Redis: {_SPECIAL}")
     userinfo, _, hosts = authority.rpartition("@")
     username, _, password = userinfo.partition(":")

@@ -169,7 +169,15 @@ async def test_a_password_with_special_characters_is_in_the_url_or_by_itself(fau
             assert PASSWORD not in repr(client)
 
 
-@pytest.mark.parametrize("url", [f"redis://:{PASSWORD}@cache:6379/0", f"redis//:{PASSWORD}@cache", PASSWORD])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{PASSWORD}@cache:6379/0",
+        f"redis//:{PASSWORD}@cache",
+        f"unix://:{PASSWORD}@/run/redis",
+        PASSWORD,
+    ],
+)
 def test_an_invalid_url_is_refused_without_its_text(url: str) -> None:
     with pytest.raises(ValueError, match=r"no URL of Redis|not host:port|no number") as error:
         parse_redis(url)
