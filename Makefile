@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-starts bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -33,6 +33,7 @@ help:
 	@echo '  make test-federated   tests of `headrace federate`, with the packages of constraints-federated.txt'
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
+	@echo '  make bench-starts   seconds until a worker is ready, and how long lists pause while another joins or leaves'
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
 	@echo '  make bench-drift    faster decay after a drift, in generated shops with shifts of tastes'
 	@echo '  make bench-encoders   encoders of texts compared with TF-IDF; ARGS="--encoder NAME" for another'
@@ -87,6 +88,9 @@ demo: $(INSTALL_STAMP)
 
 bench: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench $(ARGS)
+
+bench-starts: $(INSTALL_STAMP)
+	@$(PY) -m stream_app.tools.bench.starts $(ARGS)
 
 bench-bandit: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.bandit $(ARGS)
