@@ -14,6 +14,7 @@ import msgspec
 from state.row import decode_row
 from stream_app.client import Client
 from stream_app.client.redis_contract import item_key, popular_key, query_key, search_key, user_key
+from stream_app.kafka.event_origin import HEADER, EventOrigin, origin_header
 from tests.fuzz.shop_records import FuzzedRecord, hash_partition
 from tests.support.in_memory_worker import InMemoryWorker
 from topics.catalog import CATALOG_ITEMS, TopicSpec, catalog
@@ -27,6 +28,20 @@ _KEY_OF: Final = {
     "search": search_key,
     "query": query_key,
 }
+
+
+def _headers(record: FuzzedRecord) -> list[tuple[str, bytes | None]]:
+    """Headers of a record: none, those of a shop, or any bytes in place of the origin of a forwarded event."""
+    value = record.value or b""
+    match record.offset % 4:
+        case 0:
+            return []
+        case 1:
+            return [("trace", value[:16]), ("", None)]
+        case 2:
+            return [(HEADER, None), (HEADER, value[:40])]
+        case _:
+            return [origin_header(EventOrigin("topic", 0, record.offset % 2**34), record.key or b"", value)]
 
 
 class FuzzingError(AssertionError):
@@ -119,7 +134,7 @@ class Pipeline:
     def _feed(self, record: FuzzedRecord) -> None:
         worker = self.worker
         worker.clock.now = record.timestamp
-        message = SimpleNamespace(**record._asdict())
+        message = SimpleNamespace(**record._asdict(), headers=_headers(record))
         if record.topic == CATALOG_ITEMS.name:
             worker.components.catalog_events.handle(message)
             in_milliseconds = {**record._asdict(), "timestamp": round(record.timestamp * 1000)}
@@ -130,7 +145,9 @@ class Pipeline:
             # The worker sends the record to the partition of its user, with the user's key.
             key = to_forward.user_id.encode()
             forwarded = record._replace(key=key, partition=hash_partition(key))
-            if worker.events.handle(SimpleNamespace(**forwarded._asdict())) is not None:
+            origin = EventOrigin("topic", record.partition, record.offset % 2**34)
+            headers = [origin_header(origin, key, record.value or b"")]
+            if worker.events.handle(SimpleNamespace(**forwarded._asdict(), headers=headers)) is not None:
                 raise FuzzingError(f"a forwarded record is forwarded again: {forwarded}")
 
     def _check_produced(self) -> int:
