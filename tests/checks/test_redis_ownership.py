@@ -245,3 +245,16 @@ async def test_partitions_that_move_while_tokens_are_drawn_are_not_written(
     with pytest.raises(PublisherUnavailableError, match="moved"):
         await owner.write("never")
     assert text_at(redis) is None
+
+
+async def test_the_counters_are_raised_before_the_first_write_after_a_reconnection(
+    make_owner: Callable[..., Owner], redis: Any
+) -> None:
+    """A replica that lagged has an older counter: the next owner would draw a token that was drawn before."""
+    for _ in range(3):
+        owner = make_owner()
+        await owner.write("drawn")
+    redis.set(token_key(PARTITION), 1)
+    owner.publisher.report_reconnect()
+    await owner.write("after")
+    assert redis.get(token_key(PARTITION)) == "3"

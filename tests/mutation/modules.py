@@ -40,6 +40,11 @@ EXCLUDED: Final = {
     "topics/broker_client.py",
     "topics/broker_clock.py",
     "topics/consumer_groups.py",
+    # Likewise why a broker refuses a connection, and which rights it grants.
+    "topics/connection_fault.py",
+    "topics/access.py",
+    # The losses of single nodes: a cluster of several starts for seconds (tests/checks/test_redis_cluster.py).
+    "stream_app/publishing/redis_node_checks.py",
     # Texts for readers alone.
     "topics/schema_documents.py",
 }
@@ -49,6 +54,7 @@ _REDIS: Final = (
     "tests/checks/test_publishers.py",
     "tests/checks/test_redis_ownership.py",
     "tests/integration/test_redis_sentinel.py",
+    "tests/checks/test_redis_cluster_node.py",
 )
 
 _STORED_ROWS: Final = (
@@ -67,6 +73,11 @@ OTHER_TESTS: Final[dict[str, tuple[str, ...]]] = {
     "state/row_store.py": _STORED_ROWS,
     "state/user_table.py": _STORED_ROWS,
     "stream_app/experiment/guardrail.py": ("tests/unit/worker/test_policy_controller.py",),
+    "topics/kafka_connection.py": (
+        "tests/unit/settings/test_kafka_settings.py",
+        "tests/unit/kafka/test_connection_arguments.py",
+        "tests/unit/kafka/test_client_credentials.py",
+    ),
     "stream_app/publishing/redis_connection.py": (*_REDIS, "tests/integration/test_redis_acl.py"),
     "stream_app/publishing/redis_inspection.py": ("tests/integration/test_redis_acl.py",),
     "stream_app/publishing/redis_publisher.py": _REDIS,

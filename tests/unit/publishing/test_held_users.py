@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -51,19 +52,49 @@ async def test_a_list_that_was_ranked_before_a_revocation_is_ranked_again(
 
     monkeypatch.setattr(worker.publisher, "erase", revoke)
     worker.queue.add_erasure("cem")
-    published: list[int] = []
+    published: list[tuple[int, bool]] = []
     publish = worker.publisher.publish
 
     async def record(documents: Sequence[object]) -> None:
         await publish(documents)  # type: ignore[arg-type]
         found = worker.published(ANN)
-        published.append(-1 if found is None else found.model_version)
+        published.append((-1 if found is None else found.model_version, worker.queue.store_available))
 
     monkeypatch.setattr(worker.publisher, "publish", record)
     async with worker.running_flush_loop():
         await asyncio.wait_for(worker.flush_loop.wait_until_idle(), 10)
     assert is_revoked
-    assert set(published) == {7}
+    # It is no failure of Redis.
+    assert set(published) == {(7, True)}
+    assert worker.queue.n_users == 0
+
+
+async def test_a_list_that_was_ranked_before_a_revocation_is_not_sent(
+    worker: InMemoryWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    click_shared_items(worker)
+    available: list[bool] = []
+    publish = worker.publisher.publish
+
+    async def record(documents: Sequence[Any]) -> None:
+        await publish(documents)
+        available.append(worker.queue.store_available)
+        if len(available) == 1:
+            # The next batch is ranked while Redis works on this one; then the partitions are revoked.
+            worker.accept(worker.click("ann", "scarf"))
+            while not worker.flush_loop.is_settled(0) or worker.flush_loop.n_built < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            worker.queue.hold_users()
+            worker.queue.release_users()
+
+    monkeypatch.setattr(worker.publisher, "publish", record)
+    async with worker.running_flush_loop():
+        await asyncio.wait_for(worker.flush_loop.wait_until_idle(), 10)
+    assert len(available) > 1
+    assert all(available)
+    found = worker.published(ANN)
+    assert found is not None
+    assert found.model_version == 7
     assert worker.queue.n_users == 0
 
 

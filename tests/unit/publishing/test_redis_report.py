@@ -175,3 +175,24 @@ def test_a_redis_that_does_not_answer_is_unreachable(
     monkeypatch.setattr(redis, "time", fail)
     with pytest.raises(RedisUnreachableError, match="connection refused"):
         inspect()
+
+
+def test_the_nodes_of_a_cluster_make_one_report() -> None:
+    def report(version: str, n_nodes: int, *rights: str, **fields: Any) -> RedisReport:
+        return RedisReport(version=version, n_nodes=n_nodes, missing_rights=rights, **fields)
+
+    first = report(
+        "7.0", 1, "+get", "+set", write_error="", maxmemory=500, maxmemory_policy="a", clock_skew=0.5
+    )
+    second = report("7.2", 1, "+set", write_error="full", maxmemory=0, maxmemory_policy="b", clock_skew=-2.0)
+    assert redis_inspection._combined([first]) is first
+    assert redis_inspection._combined([first, second]) == report(
+        "7.0, 7.2",
+        2,
+        "+get",
+        "+set",
+        write_error="full",
+        maxmemory=0,
+        maxmemory_policy="a, b",
+        clock_skew=-2.0,
+    )

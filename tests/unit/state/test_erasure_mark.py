@@ -3,7 +3,12 @@
 import msgspec
 import pytest
 
+from state.dedup import RecordId
+from state.fold import fold
 from state.row import EMPTY_ROW, ErasureMark, ErasureStage, EventCounts, UserRow, decode_row, encode_row
+from topics.events import Erasure
+from topics.log_keys import one_way_hash
+from topics.records import Source
 
 
 def mark(stage: ErasureStage) -> ErasureMark:
@@ -22,6 +27,15 @@ def test_the_stages_have_the_same_numbers_as_ever() -> None:
 def test_a_row_keeps_its_mark(stage: ErasureStage) -> None:
     row = UserRow(erasure=mark(stage), erased_until=1.0)
     assert decode_row(encode_row(row)) == row
+
+
+@pytest.mark.parametrize(("event_id", "kept"), [("request 7", "request 7"), ("erase-ann", "")])
+def test_the_mark_has_the_id_of_the_request_unless_it_names_the_user(event_id: str, kept: str) -> None:
+    request = Erasure(event_id=event_id, user_id="ann", ts=1_541_599_523_000)
+    found = fold(EMPTY_ROW, request, RecordId(Source.ERASURE, 0, 7), 1800.0).row.erasure
+    assert found is not None
+    assert (found.event_id, found.event_hash) == (kept, one_way_hash(event_id))
+    assert (found.at, found.requested_at) == (0.0, 1_541_599_523.0)
 
 
 @pytest.mark.parametrize(
