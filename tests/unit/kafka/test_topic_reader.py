@@ -83,6 +83,7 @@ def test_a_broker_that_stops_answering_is_an_error(monkeypatch: pytest.MonkeyPat
 
 def test_a_missing_topic_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = use(monkeypatch, ListConsumer([], end=0, exists=False))
+    monkeypatch.setattr("stream_app.kafka.broker_errors.is_denied", lambda *_: False)
     with pytest.raises(UserError, match="no topic control"):
         TopicReader("broker", CONTROL)
     assert consumer.closed

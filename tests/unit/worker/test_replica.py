@@ -14,6 +14,7 @@ from stream_app.experiment.feature_rows import pack_rows
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.experiment.policy_features import FEATURES, FEATURES_VERSION
 from stream_app.models.model_set import ModelSet
+from stream_app.models.segments import NEW_USERS
 from tests.support.replica_harness import (
     CATALOG,
     FIRST_INTERACTIONS,
@@ -401,7 +402,7 @@ async def test_an_unavailable_item_invalidates_every_list_that_may_contain_it(
     else:
         harness.log.item("shoe", categories=["footwear"], available=False)
     await caught_up(replica)
-    gone = [({"shoe", "sock"}, {"country:FR", "category:footwear"})]
+    gone = [({"shoe", "sock"}, {"country:FR", "category:footwear", NEW_USERS})]
     assert harness.stale == gone
     # An unchanged item makes no list stale; its return does.
     harness.log.item("shoe", available=False, ts=1_700_000_000_100)
@@ -425,7 +426,7 @@ async def test_other_workers_interactions_invalidate_category_lists_too(harness:
     await caught_up(replica)
     harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe", "country:FR")
     await caught_up(replica)
-    assert harness.stale == [(set(), {"country:FR", "category:footwear", "category:women"})]
+    assert harness.stale == [(set(), {"country:FR", "category:footwear", "category:women", NEW_USERS})]
 
 
 async def test_the_lag_is_the_unread_records_and_the_age_of_the_newest_read(harness: ReplicaHarness) -> None:

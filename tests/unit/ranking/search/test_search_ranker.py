@@ -133,9 +133,10 @@ def test_unavailable_items_are_not_listed() -> None:
 
 def test_shop_order_breaks_ties_between_models() -> None:
     shop = SearchShop(["popularity"])
-    shop.models.learn(
-        Interaction(Source.CLICK, 0, 0, START, "bob", Kind.VIEW, tuple(Line(name) for name in "abcd"))
-    )
+    # What a user views first is counted apart.
+    for offset, items in enumerate(("z", "abcd")):
+        lines = tuple(map(Line, items))
+        shop.models.learn(Interaction(Source.CLICK, 0, offset, START, "bob", Kind.VIEW, lines))
     assert ids(shop.search(["d", "b", "a", "c"])) == ["d", "b", "a", "c"]
 
 
@@ -242,9 +243,9 @@ def test_added_items_keep_rank_and_reason_in_learned_order() -> None:
     results = ["mat", "rope", "lamp", "stove"]
     for number in range(MIN_CHOICES):
         shop.choose(f"u{number}", "mat" if number % 2 else "lamp", results, ())
-    learned = shop.search(results, query="camping")
+    learned = shop.search(results, query="camping", recent_items=("lamp",))
     shop.ranker = plain
-    fused = shop.search(results, query="camping")
+    fused = shop.search(results, query="camping", recent_items=("lamp",))
     assert (fused.policy, learned.policy) == ("search_rrf", "search_learned")
     assert ids(learned) != ids(fused)
     assert {item.id: item.why for item in learned.items} == {item.id: item.why for item in fused.items}

@@ -50,7 +50,7 @@ def results(monkeypatch: pytest.MonkeyPatch) -> ThroughputResults:
     @contextmanager
     def servers() -> Iterator[Any]:
         current.round = next(rounds)
-        yield SimpleNamespace(broker_address="", redis_address="")
+        yield SimpleNamespace(broker_connection="", redis_address="")
 
     def consume(agent: str, _: Any, events: int) -> ConsumerRun:
         seconds = SECONDS_BY_AGENT[agent][current.round]
@@ -166,7 +166,7 @@ def test_agent_folder_is_always_removed(
         "start_process",
         lambda command, **rest: start_process((command[0], "-c", script), **rest),
     )
-    servers: Any = SimpleNamespace(broker_address="127.0.0.1:1", redis_address="redis://127.0.0.1:1/0")
+    servers: Any = SimpleNamespace(broker_connection="127.0.0.1:1", redis_address="redis://127.0.0.1:1/0")
     if message is None:
         assert throughput._consume("bare", servers, 7) == BARE_RUN
     else:
