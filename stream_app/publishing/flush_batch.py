@@ -53,10 +53,10 @@ class FlushBatch(NamedTuple):
         the erasure.
     stale_keys
         Keys to delete.
-    withdrawn_queries
-        Queries whose lists are deleted: too few users are left who chose an item after them.
     n_holds
         `PendingQueue.n_holds` when the lists were ranked: the rows may have moved since, if it has grown.
+    withdrawn_queries
+        Queries whose lists are deleted: too few users are left who chose an item after them.
     """
 
     generated_at: str
@@ -67,8 +67,8 @@ class FlushBatch(NamedTuple):
     cycle: RefreshCycle
     erasures: dict[str, int]
     stale_keys: list[OwnedKey]
+    n_holds: int
     withdrawn_queries: Sequence[str] = ()
-    n_holds: int = 0
 
     @property
     def user_lists(self) -> list[UserList]:

@@ -217,7 +217,7 @@ class FlushLoop:
         generated_at = rfc3339(self._clocks.wall())
         erasures = queue.erasures_of((*pending, *reranked))
         # 2. Build.
-        batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [], n_holds=queue.n_holds)
+        batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [], queue.n_holds)
         for user_id, received in pending.items():
             # A user without an event is published again after a restart: degraded lists are for events alone.
             self._add_user(

@@ -17,7 +17,7 @@ from stream_app.publishing.shared_lists import EMPTY_CYCLE
 from stream_app.publishing.telemetry import FlushTelemetry
 from tests.support.in_memory_worker import InMemoryWorker, ManualClock
 
-EMPTY_BATCH = FlushBatch("2026-01-01T00:00:00.000Z", {}, [], [], {}, EMPTY_CYCLE, {}, [])
+EMPTY_BATCH = FlushBatch("2026-01-01T00:00:00.000Z", {}, [], [], {}, EMPTY_CYCLE, {}, [], 0)
 
 
 class Measured:
