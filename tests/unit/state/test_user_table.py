@@ -9,6 +9,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from faust.types import TP
 
 from state.erased_rows import remainder_key
+from state.positions import positions_key
 from state.row import EMPTY_ROW, EventCounts, UserRow, encode_row
 from state.row_store import RowStore
 from state.user_rows import UnreadableRow
@@ -228,6 +229,16 @@ def test_remainders_count_as_rows_but_are_not_gone_through(rows: FaustUserRows, 
         assert list(rows.scan()) == [("cem", row_of(1))]
         rows.set_count(1)
         assert rows.count == 3
+
+
+def test_positions_are_no_rows_and_end_no_scan(rows: FaustUserRows, stored: DictTable) -> None:
+    # Each partition has its positions; the rows of the next one follow them.
+    for user, partition in (("ann", 0), ("bob", 1)):
+        stored.rows[positions_key(partition)] = b"positions"
+        stored.rows[user.encode()] = encode_row(row_of(1))
+    assert list(rows.scan()) == [("ann", row_of(1)), ("bob", row_of(1))]
+    rows.set_count(2)
+    assert rows.count == 2
 
 
 def test_a_row_that_cannot_be_decoded_is_reported_once(rows: FaustUserRows, stored: DictTable) -> None:
