@@ -83,6 +83,7 @@ class BatchProducer:
     ) -> None:
         self._fence = fence
         self._on_dropped = on_dropped
+        self._dropped_logs: set[tuple[str, int]] = set()
         self._producer = producer
         self._linger = linger
         self._on_failure = on_failure
@@ -116,7 +117,7 @@ class BatchProducer:
         if self._failure is not None:
             raise DeliveryError("an earlier batch was not delivered") from self._failure
         if self._fence is not None and not self._fence.owns(topic, partition):
-            self._on_dropped(1)
+            self._drop(topic, partition, 1)
             return
         topic_partition = (topic, partition)
         batch = self._filling.get(topic_partition)
@@ -147,6 +148,15 @@ class BatchProducer:
             self._start_sending()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self._on_linger)
+
+    def take_dropped_logs(self) -> set[tuple[str, int]]:
+        """Topics and partitions of the records that were dropped since the last call."""
+        dropped, self._dropped_logs = self._dropped_logs, set()
+        return dropped
+
+    def _drop(self, topic: str, partition: int, count: int) -> None:
+        self._dropped_logs.add((topic, partition))
+        self._on_dropped(count)
 
     async def flush(self) -> None:
         """Send all appended records and wait until Kafka acknowledges them; not those appended meanwhile.
@@ -204,7 +214,7 @@ class BatchProducer:
             while self._ready:
                 batch = self._ready.pop(0)
                 if self._is_fenced_off(batch):
-                    self._on_dropped(batch.count)
+                    self._drop(batch.topic, batch.partition, batch.count)
                     self._settle(batch)
                     continue
                 if self._fence is not None:

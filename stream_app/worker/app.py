@@ -301,7 +301,9 @@ class Worker:
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
             self.status.enter(Stage.RESTORING)
             # The previous owners had the published lists of these users, and the outcomes, in memory.
-            await components.list_recovery.recover(owned, ends)
+            dropped = self.batch_producer.take_dropped_logs()
+            without_rewards = {partition for topic, partition in dropped if topic == REWARDS.name}
+            await components.list_recovery.recover(owned, ends, without_rewards)
             if components.checkpoints is not None:
                 self.status.enter(Stage.LOADING)
                 await components.checkpoints.wait_until_loaded()

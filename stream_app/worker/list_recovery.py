@@ -137,7 +137,10 @@ class ListRecovery:
         self._clock = clock
 
     async def recover(
-        self, partitions: Collection[int], known_ends: Mapping[tuple[str, int], int] = MappingProxyType({})
+        self,
+        partitions: Collection[int],
+        known_ends: Mapping[tuple[str, int], int] = MappingProxyType({}),
+        without_rewards: Collection[int] = frozenset(),
     ) -> None:
         """Remove the lists of other partitions, and restore those of these up to the end of the log.
 
@@ -147,9 +150,13 @@ class ListRecovery:
             The partitions that this worker owns now.
         known_ends
             Offsets by topic and partition that the ends of the logs are not before, whatever their leaders report.
+        without_rewards
+            Partitions of which rewards were dropped when they were revoked. The outcomes in memory have them, so that
+            their events, which are read again, would earn nothing: all of these lists are read from the log.
         """
-        self._list_store.retain_partitions(partitions)
-        self._log_progress.retain_partitions(partitions)
+        retained = set(partitions).difference(without_rewards)
+        self._list_store.retain_partitions(retained)
+        self._log_progress.retain_partitions(retained)
         if not partitions:
             return
         # Repeatable: a list or a reward that is read twice changes nothing.

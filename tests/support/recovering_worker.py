@@ -165,12 +165,16 @@ class RecoveringWorker:
         monkeypatch.setattr(list_recovery_module, "log_consumer", consumer)
 
     async def recover_lists(
-        self, *partitions: int, limit: int = 1000, known_ends: Mapping[tuple[str, int], int] | None = None
+        self,
+        *partitions: int,
+        limit: int = 1000,
+        known_ends: Mapping[tuple[str, int], int] | None = None,
+        without_rewards: Collection[int] = frozenset(),
     ) -> None:
         recovery = ListRecovery(
             self.list_store, self.log_progress, broker="", limit=limit, window=DAY, clock=lambda: NOW
         )
-        await recovery.recover(set(partitions), known_ends or {})
+        await recovery.recover(set(partitions), known_ends or {}, without_rewards)
 
     def names(self, user: str) -> list[str]:
         return [each.list_id for each in self.list_store.lists_of(user)]

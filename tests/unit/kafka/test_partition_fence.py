@@ -262,6 +262,8 @@ async def test_records_of_partitions_that_are_not_owned_are_dropped_and_counted(
     await producer.flush()
     assert sent.values == [b"kept", b"not fenced"]
     assert sum(dropped) == 1
+    assert producer.take_dropped_logs() == {(FENCED, 1)}
+    assert producer.take_dropped_logs() == set()
 
 
 @pytest.mark.parametrize("is_acquired_again", [False, True])
@@ -278,6 +280,7 @@ async def test_a_batch_of_an_earlier_ownership_is_never_sent(*, is_acquired_agai
     await producer.flush()
     assert sent.values == [b"not fenced"]
     assert sum(dropped) == 3
+    assert producer.take_dropped_logs() == {(FENCED, 0)}
 
 
 def test_a_marker_is_a_record_without_key_and_value() -> None:

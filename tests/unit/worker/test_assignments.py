@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from tests.support.app_without_kafka import PARTITIONS, WorkerWithoutKafka, open_worker
-from topics.catalog import CLICKS
+from topics.catalog import CLICKS, INTERACTIONS, REWARDS
 
 
 class AssignedWorker:
@@ -96,6 +96,26 @@ async def test_the_barrier_opens_after_table_replica_and_lists(assigned: Assigne
     await assigned.revoke()
     assert not assigned.barrier.is_set()
     assert queue.is_holding
+
+
+async def test_lists_whose_rewards_were_dropped_are_read_again(
+    assigned: AssignedWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recovered: list[Any] = []
+
+    async def recover(_owned: object, _ends: object, without_rewards: object) -> None:
+        recovered.append(without_rewards)
+
+    monkeypatch.setattr(assigned.worker.components.list_recovery, "recover", recover)
+    producer = assigned.worker.batch_producer
+    await assigned.revoke()
+    for topic, partition in ((REWARDS, 2), (INTERACTIONS, 1)):
+        producer.append(topic.name, partition, b"key", b"dropped")
+    for _ in range(2):
+        await assigned.assign()
+        await assigned.settle()
+        await assigned.revoke()
+    assert recovered == [{2}, set()]
 
 
 @pytest.mark.parametrize("step", ["replica", "lists"])

@@ -301,6 +301,20 @@ async def test_a_retained_partition_is_read_from_its_known_position(worker: Reco
     assert worker.list_store.lists_of("ann")[0].seen == 1
 
 
+async def test_outcomes_whose_rewards_were_dropped_are_not_kept(worker: RecoveringWorker) -> None:
+    """The events are read again, and earn the rewards that the log lacks."""
+    for partition, user in ((0, "ann"), (1, "bob")):
+        worker.log.list(user, "l1", "shoe", "sock", partition=partition)
+    await worker.recover_lists(0, 1)
+    for user in ("ann", "bob"):
+        worker.list_store.lists_of(user)[0].apply_outcome(RewardKind.CLICK, 1, (0, 1), NOW)
+    await worker.recover_lists(0, 1, without_rewards={0})
+    rewarded = [
+        worker.list_store.lists_of(user)[0].rewarded_mask(RewardKind.CLICK) for user in ("ann", "bob")
+    ]
+    assert rewarded == [0, 0b10]
+
+
 async def test_a_late_delivery_report_for_a_revoked_partition_is_ignored(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe")
     await worker.recover_lists(0, 1)
