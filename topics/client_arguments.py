@@ -1,6 +1,7 @@
-"""The arguments of kafka-python's clients for a connection."""
+"""The arguments of Kafka clients for a connection."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
@@ -24,6 +25,22 @@ def client_arguments(broker: Broker) -> dict[str, Any]:
     CredentialsError
         If certificates or keys cannot be used.
     """
+    return connection_arguments(broker, _Tokens)
+
+
+def connection_arguments(broker: Broker, tokens: Callable[[TokenProvider], Any]) -> dict[str, Any]:
+    """The arguments of a client for its connection: kafka-python and aiokafka have the same names for them.
+
+    Parameters
+    ----------
+    tokens
+        Makes what the client asks for tokens.
+
+    Raises
+    ------
+    CredentialsError
+        If certificates or keys cannot be used.
+    """
     connection = connection_of(broker)
     security = connection.security
     arguments: dict[str, Any] = {"bootstrap_servers": connection.addresses}
@@ -34,15 +51,19 @@ def client_arguments(broker: Broker) -> dict[str, Any]:
     if security.protocol.uses_tls:
         arguments["ssl_context"] = ssl_context(security)
     if security.protocol.uses_sasl:
-        arguments |= sasl_arguments(security)
+        arguments |= _sasl_arguments(security, tokens)
     return arguments
 
 
 def sasl_arguments(security: KafkaSecurity) -> dict[str, Any]:
     """The arguments of kafka-python for SASL."""
+    return _sasl_arguments(security, _Tokens)
+
+
+def _sasl_arguments(security: KafkaSecurity, tokens: Callable[[TokenProvider], Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = {"sasl_mechanism": str(security.mechanism)}
     if security.token_provider is not None:
-        arguments["sasl_oauth_token_provider"] = _Tokens(security.token_provider)
+        arguments["sasl_oauth_token_provider"] = tokens(security.token_provider)
     else:
         arguments["sasl_plain_username"] = security.username
         arguments["sasl_plain_password"] = security.password.reveal()

@@ -214,7 +214,7 @@ async def test_a_resharding_loses_no_list_and_is_no_loss() -> None:
             with Client(server, PATIENT) as client:
                 assert client.item("none") is None
                 cluster.move_slots(source, target, range(600))
-                # One slot is on its way, without its keys: the target is asked for them.
+                # One slot is being moved, without its keys: the target is asked for them.
                 moving = next(slot for slot in slots if slot >= 600)
                 cluster.begin_move(source, target, moving)
                 await owner.write_within("after")
