@@ -23,9 +23,8 @@ from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.worker.decay_controller import apply_decay
 from stream_app.worker.erased_since_snapshot import forget_erased_users
-from stream_app.worker.log_fold import MODEL_TOPICS, LogFold, fold_ranges, ranges_between
+from stream_app.worker.log_fold import MODEL_TOPICS, LogFold, fold_ranges, model_partitions, ranges_between
 from stream_app.worker.model_loading import LoadedModels, load_models, positions_of, snapshot_state
-from stream_app.worker.replica import model_partitions
 from stream_app.worker.skipped_records import log_skipped
 from topics import admin
 from topics.catalog import CATALOG_ITEMS, ERASURE_RECEIPTS, INTERACTIONS, catalog

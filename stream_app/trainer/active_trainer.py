@@ -19,8 +19,8 @@ from stream_app.trainer.announcer import Announcer
 from stream_app.trainer.learner import Learner, Trial
 from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.worker.erased_since_snapshot import erased_since
+from stream_app.worker.log_fold import model_partitions
 from stream_app.worker.model_loading import positions_of
-from stream_app.worker.replica import model_partitions
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS
 from topics.kafka_connection import Broker
 

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 from prometheus_client import Counter
 
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.kafka.removed_records import OnRemoved
+from stream_app.kafka.secured import aiokafka_arguments
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
+from topics.kafka_connection import Broker
 from topics.records import Interaction, Reward, Source
 
 MODEL_TOPICS: Final = (INTERACTIONS, REWARDS, CATALOG_ITEMS)
@@ -122,3 +125,18 @@ def ranges_between(
 ) -> list[LogRange]:
     """A range per partition, without those that are empty."""
     return [LogRange(tp, start, ends[tp]) for tp, start in starts.items() if start < ends[tp]]
+
+
+async def model_partitions(broker: Broker) -> list[TopicPartition]:
+    """The partitions of the topics that models learn from; a consumer without a subscription does not know them."""
+    admin = AIOKafkaAdminClient(**aiokafka_arguments(broker))
+    await admin.start()
+    try:
+        described = await admin.describe_topics([spec.name for spec in MODEL_TOPICS])
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]

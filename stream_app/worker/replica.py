@@ -16,18 +16,16 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from state.snapshots.model_store import ModelStore
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
-from stream_app.kafka.secured import aiokafka_arguments
 from stream_app.metrics import Metrics
 from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
-from stream_app.worker.log_fold import MODEL_TOPICS
+from stream_app.worker.log_fold import model_partitions
 from stream_app.worker.model_loading import snapshot_state
 from stream_app.worker.relearning import Positions, Relearning
 from stream_app.worker.skipped_records import report_skipped
@@ -383,18 +381,3 @@ class Replica:
             self._metrics.replica_lag_seconds.set(0)
         elif newest:
             self._metrics.replica_lag_seconds.set(max(0.0, self._clock() - newest))
-
-
-async def model_partitions(broker: Broker) -> list[TopicPartition]:
-    """The partitions of the topics that models learn from; a consumer without a subscription does not know them."""
-    admin = AIOKafkaAdminClient(**aiokafka_arguments(broker))
-    await admin.start()
-    try:
-        described = await admin.describe_topics([spec.name for spec in MODEL_TOPICS])
-    finally:
-        await admin.close()
-    return [
-        TopicPartition(topic["topic"], partition["partition"])
-        for topic in described
-        for partition in topic["partitions"]
-    ]
