@@ -15,6 +15,7 @@ from stream_app.metric_group import MetricGroup
 from stream_app.neural_metrics import NeuralMetrics
 from stream_app.reward_metrics import RewardMetrics
 from stream_app.source_metrics import SourceMetrics
+from stream_app.stage_metrics import StageMetrics
 
 FRESHNESS_BUCKETS: Final = (
     0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1,
@@ -359,6 +360,7 @@ class Metrics(
     ErasureMetrics,
     DriftMetrics,
     SourceMetrics,
+    StageMetrics,
 ):
     """The metrics of one worker.
 

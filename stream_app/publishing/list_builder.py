@@ -19,6 +19,7 @@ from stream_app.publishing.stale_lists import StaleBatch
 from stream_app.ranking.ranker import RankedList, Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import make_rank_request
+from stream_app.stage_metrics import WorkStage
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class ListBuilder:
             _LOG.exception("ranking failed for user %r; no list published", user_id)
             self._metrics.ranking_failures.inc()
             return None
+        self._metrics.stage_times[WorkStage.RANK] += time.perf_counter() - started
         key, n_events = user_key(user_id), row.counts.total
         recommended = self._to_user_list(user_id, key, ranked, generated_at, n_events, degraded=degraded)
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
@@ -93,7 +95,10 @@ class ListBuilder:
 
     def build_shared_lists(self, stale: StaleBatch, generated_at: str) -> RefreshCycle:
         """Build the item, query and segment lists of one refresh cycle."""
-        return build_shared_lists(self._ranker, stale, generated_at)
+        started = time.perf_counter()
+        cycle = build_shared_lists(self._ranker, stale, generated_at)
+        self._metrics.stage_times[WorkStage.RANK] += time.perf_counter() - started
+        return cycle
 
     def _build_search_list(
         self, request: RankRequest, row: UserRow, generated_at: str, *, degraded: bool
@@ -113,9 +118,11 @@ class ListBuilder:
             )
             self._metrics.ranking_failures.inc()
             return None
+        seconds = time.perf_counter() - started
+        self._metrics.stage_times[WorkStage.RANK] += seconds
         if not ranked.items:
             return None
-        self._metrics.ranking_seconds.observe(time.perf_counter() - started)
+        self._metrics.ranking_seconds.observe(seconds)
         return self._to_user_list(
             request.user_id,
             search_key(request.user_id),
@@ -137,6 +144,7 @@ class ListBuilder:
         query: str | None = None,
         degraded: bool,
     ) -> UserList:
+        started = time.perf_counter()
         content = build_list(key, ranked, generated_at, events=n_events, query=query, degraded=degraded)
         value = log_value = encode_list(content)
         if ranked.features:
@@ -150,4 +158,5 @@ class ListBuilder:
             value = encode_list(structs.replace(content, features=b""))
         published = to_published_list(content)
         partition = self._rows.partition_of(user_id)
+        self._metrics.stage_times[WorkStage.PUBLISH] += time.perf_counter() - started
         return UserList(user_id, partition, published, Document(key, value, partition), log_value)

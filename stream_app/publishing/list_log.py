@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import perf_counter
 from typing import Final
 
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.publishing.flush_batch import UserList
+from stream_app.stage_metrics import StageTimes, WorkStage
 from topics.catalog import LISTS
 from topics.log_keys import list_key
 
@@ -21,6 +23,8 @@ class ListLog:
         The partition of a user's events, which is also the partition of their lists.
     enabled
         Whether anything is appended to the topic.
+    stage_times
+        Where the time of appending is added; None measures nothing.
     """
 
     def __init__(
@@ -31,11 +35,13 @@ class ListLog:
         partition_of: Callable[[str], int],
         *,
         enabled: bool = True,
+        stage_times: StageTimes | None = None,
     ) -> None:
         self._list_store: Final = list_store
         self._append = append
         self.partition_of: Final = partition_of
         self._enabled = enabled
+        self._times = StageTimes() if stage_times is None else stage_times
         self._on_delivered: Final = DeliveryCallbacks(partial(log_progress.on_delivered, LISTS.name))
 
     def remember(self, user_list: UserList) -> None:
@@ -49,11 +55,14 @@ class ListLog:
 
     def write(self, user_lists: Iterable[UserList]) -> None:
         """Append lists to the topic."""
-        if self._enabled:
-            for user_list in user_lists:
-                published = user_list.published
-                key = list_key(user_list.user_id.encode(), published.list_id, published.at)
-                self._append_record(key, user_list.partition, user_list.log_value)
+        if not self._enabled:
+            return
+        started = perf_counter()
+        for user_list in user_lists:
+            published = user_list.published
+            key = list_key(user_list.user_id.encode(), published.list_id, published.at)
+            self._append_record(key, user_list.partition, user_list.log_value)
+        self._times[WorkStage.PUBLISH] += perf_counter() - started
 
     def erase(self, user_id: str) -> None:
         """Remove the lists of a user from memory, and append a record without a value, whose key is the user id.

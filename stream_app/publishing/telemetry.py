@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence, Sized
 from math import inf
+from time import perf_counter
 from typing import Final
 
 from state.published_list import PublishedList
@@ -15,6 +16,7 @@ from stream_app.publishing.pending_queue import PendingQueue
 from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.intra_list_diversity import IntraListDiversity
+from stream_app.stage_metrics import WorkStage
 
 _EXPOSURE_INTERVAL: Final = 5.0
 """Seconds between two reports of exposure, each of which sorts all items."""
@@ -73,6 +75,7 @@ class FlushTelemetry:
         seconds
             Duration of the pipeline.
         """
+        started = perf_counter()
         self._observe_flush(batch, seconds)
         newest = self._models.newest
         # All lists of a flush at once: the measures count items, not lists.
@@ -86,6 +89,7 @@ class FlushTelemetry:
         if lists and self._clocks.timer() >= self._next_exposure:
             self._next_exposure = self._clocks.timer() + _EXPOSURE_INTERVAL
             self._report_exposure(newest)
+        self._metrics.stage_times[WorkStage.PUBLISH] += perf_counter() - started
 
     def _observe_flush(self, batch: FlushBatch, seconds: float) -> None:
         metrics = self._metrics

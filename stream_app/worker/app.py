@@ -25,6 +25,7 @@ from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import Publisher
 from stream_app.publishing.sentinel import Sentinel
 from stream_app.settings import Settings
+from stream_app.stage_metrics import WorkStage
 from stream_app.worker.agents.catalog import declare_catalog_agent
 from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
@@ -197,6 +198,7 @@ class Worker:
             self.settings.kafka,
             partial(report_skipped, self.metrics),
             self.positions,
+            partial(self.metrics.stage_times.__setitem__, WorkStage.FETCH),
         )
         app.tables.recover = self._recover_table
         declare_users_agent(

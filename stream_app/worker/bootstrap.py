@@ -121,7 +121,14 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     log_progress = LogProgress()
     drift = DriftWatch(metrics, settings.drift_config, models.outliers.is_outlier)
     prequential = PrequentialEvaluator(metrics, list_store, drift)
-    list_log = ListLog(list_store, append, log_progress, ports.rows.partition_of, enabled=settings.log_lists)
+    list_log = ListLog(
+        list_store,
+        append,
+        log_progress,
+        ports.rows.partition_of,
+        enabled=settings.log_lists,
+        stage_times=metrics.stage_times,
+    )
     flush_loop = build_flush_loop(settings, ports, models, prequential, list_log)
     replica = Replica(
         models,
@@ -140,7 +147,15 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     rules = settings.attribution_rules
     rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules, drift)
     processor = EventProcessor(
-        ports.rows, replica, flush_loop, prequential, rewards, append, metrics, settings.session_gap
+        ports.rows,
+        replica,
+        flush_loop,
+        prequential,
+        rewards,
+        append,
+        metrics,
+        settings.session_gap,
+        metrics.stage_times,
     )
     policies = _build_policies(settings, ports, models)
     decay = DecayController(models, append, metrics, settings.fast_decay_config)
@@ -174,6 +189,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
             ports.partition_of,
             bases(ports.incarnations.event_logs),
             ports.forwarded,
+            metrics.stage_times,
         ),
         catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
         checkpoints=_build_checkpoints(settings, ports, replica),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from enum import StrEnum
+from time import perf_counter
 from typing import Final, ParamSpec
 
 import msgspec
@@ -15,6 +16,7 @@ from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.flush_loop import FlushLoop
 from stream_app.publishing.prequential import PrequentialEvaluator
+from stream_app.stage_metrics import StageTimes, WorkStage
 from stream_app.worker.replica import Replica
 from stream_app.worker.reward_attributor import RewardAttributor
 from topics.catalog import INTERACTIONS
@@ -44,6 +46,8 @@ class EventProcessor:
     ----------
     session_gap
         Seconds of inactivity that close a session.
+    stage_times
+        Where the time of each stage is added; None measures nothing.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class EventProcessor:
         append: RecordAppender,
         metrics: EventMetrics,
         session_gap: float,
+        stage_times: StageTimes | None = None,
     ) -> None:
         self._rows = rows
         self._replica = replica
@@ -66,6 +71,7 @@ class EventProcessor:
         self._rewards = rewards
         self._append = append
         self._session_gap = session_gap
+        self._times = StageTimes() if stage_times is None else stage_times
         self._on_delivered: Final = DeliveryCallbacks(replica.on_delivered)
         self._topics: Final = {event_type.source: event_type.topic for event_type in EVENT_TYPES}
         topics = self._topics.values()
@@ -104,9 +110,12 @@ class EventProcessor:
             Whether an earlier record has the event: it was forwarded again after a crash. It is dropped, unless the
             row has this very record, whose interaction may be missing in the log.
         """
+        times, started = self._times, perf_counter()
         now = self._clock() if event_type.effect is Effect.ERASURE else 0.0
         previous_row = self._rows.get(event.user_id)
         row, outcome, interaction = fold(previous_row, event, record_id, self._session_gap, now)
+        folded = perf_counter()
+        times[WorkStage.FOLD] += folded - started
         if is_repeated and outcome is not FoldOutcome.REPLAYED:
             self._counters[event_type.topic, FoldOutcome.REPLAYED].inc()
             return
@@ -122,6 +131,8 @@ class EventProcessor:
         #    returns the same interaction again. A replayed row is also written again, since the local store may be
         #    ahead of the changelog.
         self._rows.put(event.user_id, row, record_id.partition)
+        stored = perf_counter()
+        times[WorkStage.TABLE] += stored - folded
         # 2. Measure. The list is judged by an event that neither it nor the models have seen.
         if is_new and event_type.is_choice and interaction is not None:
             self._run(Step.MEASURE, record_id, self._prequential.measure, interaction, ts)
@@ -137,6 +148,7 @@ class EventProcessor:
         if interaction is not None or event_type.effect is Effect.EXPOSURE:
             process = self._rewards.process_event
             self._run(Step.ATTRIBUTE, record_id, process, event, record_id, ts, is_new=is_new)
+        times[WorkStage.LEARN] += perf_counter() - stored
         if event_type.effect is Effect.ERASURE:
             # Lists of an earlier version, or of queries that the model has evicted.
             self._queue.withdraw_queries([search.query for search in previous_row.queries])

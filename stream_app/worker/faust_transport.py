@@ -17,6 +17,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -83,6 +84,11 @@ class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[
         await super().on_start()
         report_removed_records(self._consumer, self._on_removed)
 
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(*args, **kwargs)
+        self.consumer.on_fetched(time.thread_time())
+        return records
+
     def _on_removed(self, tp: Any, read: int, beginning: int) -> None:
         # The consumer has an event loop of its own.
         self.consumer.loop.call_soon_threadsafe(self.consumer.on_removed, tp, read, beginning)
@@ -146,6 +152,7 @@ class DirectConsumer(AssignmentConsumer):
         self._reported: dict[Any, int] = {}
         self._found: Mapping[Any, Any] = {}
         self.on_skipped: SkippedCallback = lambda *_: None
+        self.on_fetched: Callable[[float], None] = lambda _: None
         self.broker: Broker = ""
 
     def _new_consumer_thread(self) -> CommittedReadsThread:
@@ -327,6 +334,7 @@ def use_direct_transport(
     broker: Broker,
     on_skipped: SkippedCallback,
     positions: Positions | None = None,
+    on_fetched: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Configure a Faust application to use the producer and the consumer of this module.
 
@@ -338,6 +346,8 @@ def use_direct_transport(
         Called for records that were removed before they were read.
     positions
         The offsets that are stored with the rows.
+    on_fetched
+        Called after each fetch, in the thread of the consumer, with the CPU seconds of that thread.
     """
 
     def producer(*args: Any, **kwargs: Any) -> BatchFlushingProducer:
@@ -348,6 +358,7 @@ def use_direct_transport(
     def consumer(*args: Any, **kwargs: Any) -> DirectConsumer:
         instance = DirectConsumer(*args, **kwargs)
         instance.on_skipped, instance.broker, instance.positions = on_skipped, broker, positions
+        instance.on_fetched = on_fetched
         return instance
 
     pause_after_failed_updates()

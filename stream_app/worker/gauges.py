@@ -52,6 +52,7 @@ async def report_regularly(
         components.policies.report()
         components.decay.report()
         report_sources(components.models, metrics)
+        metrics.report_stage_times()
         if components.checkpoints is not None:
             components.checkpoints.report()
         await asyncio.sleep(_INTERVAL)

@@ -24,6 +24,7 @@ from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
+from stream_app.stage_metrics import WorkStage
 from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
 from stream_app.worker.log_fold import model_partitions
 from stream_app.worker.model_loading import snapshot_state
@@ -324,7 +325,9 @@ class Replica:
         batches = await self._consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)
         newest = 0.0
         for tp, records in batches.items():
+            started = time.perf_counter()
             self._fold_batch[tp.topic](records)
+            self._metrics.stage_times[WorkStage.LEARN] += time.perf_counter() - started
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
             newest = max(newest, records[-1].timestamp / 1000.0)
         await self._pass_invisible_records()

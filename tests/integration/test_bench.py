@@ -45,6 +45,10 @@ def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
     assert throughput["ratios"]["c/b"] == pytest.approx(rates["headrace"] / rates["table"])
     # events of a pending user share a list
     assert 0.1 < throughput["lists_per_event"] <= 1.0
+    for agent, cpu in throughput["cpu_us_per_event"].items():
+        if stages := throughput["stage_us_per_event"].get(agent):
+            assert sum(stages.values()) == pytest.approx(cpu)
+            assert min(stages.values()) > 0, stages
     assert freshness["target_rate"] == 300
     assert 30 < freshness["achieved_rate"] < 600, "an otherwise idle machine keeps the rate"
     assert 0 < freshness["freshness_ms"]["p50"] <= freshness["freshness_ms"]["p99"]

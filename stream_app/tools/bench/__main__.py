@@ -101,6 +101,9 @@ def results_table(results: BenchReport) -> Table:
     table.add_row("added by (f) to (d)", f"{throughput.neural_us_per_list:.0f}", "µs CPU per list")
     table.add_row("user lists per event", f"{throughput.lists_per_event:.2f}", "in (c)")
     table.add_row("of these degraded", f"{throughput.degraded_share:.2f}", "")
+    for stage, microseconds in throughput.stage_us_per_event["full_ranking"].items():
+        degraded = throughput.stage_us_per_event["headrace"][stage]
+        table.add_row(f"  {stage}", f"{microseconds:.0f}", f"µs per event in (d), {degraded:.0f} in (c)")
     for suffix, freshness in (
         ("", results.freshness),
         (", beside a trainer", results.freshness_with_trainer),

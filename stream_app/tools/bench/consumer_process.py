@@ -1,7 +1,7 @@
 """A measured process: ``python -m stream_app.tools.bench.consumer_process AGENT COUNT``.
 
 It consumes COUNT events that are already in the topics and prints one line of JSON: seconds from the first to the
-last processed event, and, for Headrace, the number of published lists.
+last processed event, and, for Headrace, the number of published lists and the seconds of each stage.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ def main() -> None:
     settings = load_settings()
     make = {"bare": bare_agent, "table": table_agent}.get(variant)
     if make is None:
-        app, processed, list_counts = _headrace_app(settings)
+        app, processed, list_counts, stage_times = _headrace_app(settings)
     else:
         counter = EventCounter()
         folder = settings.data_dir / variant
         app = make(settings.app_id, settings.kafka, folder, settings.partitions, counter)
-        processed, list_counts = (lambda: counter.n_events), dict
-    _measure(app, variant, count, processed, list_counts)
+        processed, list_counts, stage_times = (lambda: counter.n_events), dict, dict
+    _measure(app, variant, count, processed, list_counts, stage_times)
     run_app(app)
 
 
@@ -46,12 +46,13 @@ def _measure(
     count: int,
     processed: Callable[[], int],
     list_counts: Callable[[], dict[str, Any]],
+    stage_times: Callable[[], dict[str, float]],
 ) -> None:
     async def measure() -> None:
         while processed() == 0:  # noqa: ASYNC110  # a counter cannot be awaited
             await asyncio.sleep(_POLL_SECONDS)
         started, processed_before = time.perf_counter(), processed()
-        cpu = time.process_time()
+        cpu, stages_before = time.process_time(), stage_times()
         while processed() < count:  # noqa: ASYNC110  # as above
             await asyncio.sleep(_POLL_SECONDS)
         seconds = time.perf_counter() - started
@@ -60,6 +61,7 @@ def _measure(
             events=count - processed_before,
             seconds=seconds,
             cpu_seconds=time.process_time() - cpu,
+            stage_seconds={stage: seconds - stages_before[stage] for stage, seconds in stage_times().items()},
             **list_counts(),
         )
         print(msgspec.json.encode(run).decode(), flush=True)  # noqa: T201  # the parent reads it
@@ -69,7 +71,9 @@ def _measure(
     app.task(measure)
 
 
-def _headrace_app(settings: Settings) -> tuple[Any, Callable[[], int], Callable[[], dict[str, Any]]]:
+def _headrace_app(
+    settings: Settings,
+) -> tuple[Any, Callable[[], int], Callable[[], dict[str, Any]], Callable[[], dict[str, float]]]:
     # The baselines must not pay for these imports.
     from stream_app.publishing.redis_publisher import RedisPublisher  # noqa: PLC0415  # see above
     from stream_app.worker.app import create_app  # noqa: PLC0415  # see above
@@ -85,7 +89,10 @@ def _headrace_app(settings: Settings) -> tuple[Any, Callable[[], int], Callable[
         degraded = metrics.registry.get_sample_value("headrace_lists_degraded_total")
         return {"user_lists": lists, "degraded_lists": degraded, "fresh_events": acknowledged_events(metrics)}
 
-    return app, partial(acknowledged_events, metrics), list_counts
+    def stage_times() -> dict[str, float]:
+        return {str(stage): seconds for stage, seconds in metrics.stage_times.items()}
+
+    return app, partial(acknowledged_events, metrics), list_counts, stage_times
 
 
 def acknowledged_events(metrics: Metrics) -> int:

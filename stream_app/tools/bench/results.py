@@ -16,6 +16,8 @@ class ConsumerRun(msgspec.Struct, frozen=True, kw_only=True):
         Published user lists, and degraded ones among them.
     fresh_events
         Events whose list was acknowledged.
+    stage_seconds
+        Seconds by stage, see `stream_app.stage_metrics.WorkStage`.
     """
 
     variant: str
@@ -25,6 +27,7 @@ class ConsumerRun(msgspec.Struct, frozen=True, kw_only=True):
     user_lists: float = 0.0
     degraded_lists: float = 0.0
     fresh_events: int = 0
+    stage_seconds: dict[str, float] = {}
 
 
 class RoundValues(msgspec.Struct, frozen=True):
@@ -45,6 +48,8 @@ class ThroughputResults(msgspec.Struct, frozen=True, kw_only=True):
         Throughput and CPU time by agent.
     ratios
         Ratios of throughput, each computed within a round: c/a, c/b, d/b, e/b and f/d.
+    stage_us_per_event
+        Time by stage of c and d, by the worker's own timers; ``rest`` is their CPU time less that of all stages.
     neural_us_per_list
         CPU time of a list of f less that of d.
     lists_per_event, degraded_share
@@ -57,6 +62,7 @@ class ThroughputResults(msgspec.Struct, frozen=True, kw_only=True):
     cpu_us_per_event: dict[str, float]
     ratios: dict[str, float]
     rounds: RoundValues
+    stage_us_per_event: dict[str, dict[str, float]]
     neural_us_per_list: float
     lists_per_event: float
     degraded_share: float

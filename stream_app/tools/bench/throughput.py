@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,9 @@ from topics.kafka_connection import Broker
 PARTITIONS: Final = 4
 _TIMEOUT_SECONDS: Final = 180.0
 AGENTS: Final = ("bare", "table", "headrace", "full_ranking", "rrf", "neural")
+STAGE_AGENTS: Final = ("headrace", "full_ranking")
+"""The agents whose time is reported by stage."""
+
 SETTINGS_BY_AGENT: Final[Mapping[str, Mapping[str, object]]] = {
     "headrace": {},
     "full_ranking": {"degraded_ranking": False},
@@ -113,6 +116,9 @@ def measure_throughput(
         },
         ratios={name: statistics.median(values) for name, values in ratios.items()},
         rounds=RoundValues(events_per_second=rates, ratios=ratios),
+        stage_us_per_event={
+            agent: _stage_medians([runs[agent] for runs in runs_by_round]) for agent in STAGE_AGENTS
+        },
         neural_us_per_list=statistics.median(
             _cpu_us_per_list(runs["neural"]) - _cpu_us_per_list(runs["full_ranking"])
             for runs in runs_by_round
@@ -120,6 +126,19 @@ def measure_throughput(
         lists_per_event=statistics.median(run.user_lists / run.fresh_events for run in headrace_runs),
         degraded_share=statistics.median(run.degraded_lists / run.user_lists for run in headrace_runs),
     )
+
+
+def _stage_medians(runs: Sequence[ConsumerRun]) -> dict[str, float]:
+    """Medians over the rounds of the microseconds per event of each stage, and of the rest of the CPU time."""
+    by_round = [
+        {**run.stage_seconds, "rest": run.cpu_seconds - sum(run.stage_seconds.values())} for run in runs
+    ]
+    return {
+        stage: statistics.median(
+            1e6 * seconds[stage] / run.events for run, seconds in zip(runs, by_round, strict=True)
+        )
+        for stage in by_round[0]
+    }
 
 
 def _cpu_us_per_list(run: ConsumerRun) -> float:

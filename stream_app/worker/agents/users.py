@@ -6,6 +6,7 @@ broker's timestamps. The handler decodes and checks an event; `stream_app.worker
 
 import logging
 from collections.abc import AsyncIterable, Callable, Mapping
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,7 @@ from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.kafka.event_origin import EventOrigin, read_origin
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.pending_queue import PendingQueue
+from stream_app.stage_metrics import StageTimes, WorkStage
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.event_processor import EventProcessor
 from stream_app.worker.faust_transport import RawSchema
@@ -76,6 +78,8 @@ class UserEventHandler:
         What is added to the offsets of each topic, so that they grow over all incarnations of it.
     forwarded
         Finds events that a worker forwarded again after a crash; None finds none.
+    stage_times
+        Where the time of decoding is added; None measures nothing.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class UserEventHandler:
         partition_of: Callable[[str], int] | None = None,
         offset_bases: Mapping[str, int] = MappingProxyType({}),
         forwarded: ForwardedEvents | None = None,
+        stage_times: StageTimes | None = None,
     ) -> None:
         self._processor = processor
         self._dead_letters = dead_letters
@@ -94,6 +99,7 @@ class UserEventHandler:
         self._limits = limits
         self._partition_of = partition_of
         self._forwarded = forwarded
+        self._times = StageTimes() if stage_times is None else stage_times
         self._bases: Final = {
             event_type.topic: offset_bases.get(event_type.topic, 0) for event_type in EVENT_TYPES
         }
@@ -114,9 +120,10 @@ class UserEventHandler:
             If the row cannot be read or written; nothing of the event was written or learned, and it can be handled
             again.
         """
-        event_type = self._event_types[message.topic]
+        event_type, started = self._event_types[message.topic], perf_counter()
         try:
             event = decode(message.value, event_type.struct, received=message.timestamp, limits=self._limits)
+            self._times[WorkStage.DECODE] += perf_counter() - started
             if message.key is None or message.key != event.user_id.encode():
                 _check_forwarded_size(message.value)
                 self._metrics.events.labels(message.topic, "rekeyed").inc()

@@ -58,7 +58,13 @@ def results(monkeypatch: pytest.MonkeyPatch) -> ThroughputResults:
         run = ConsumerRun(variant=agent, events=events - 1, seconds=seconds, cpu_seconds=seconds / 2)
         if agent in ("bare", "table"):
             return run
-        return structs.replace(run, user_lists=600.0, degraded_lists=150.0, fresh_events=events)
+        return structs.replace(
+            run,
+            user_lists=600.0,
+            degraded_lists=150.0,
+            fresh_events=events,
+            stage_seconds={"fold": seconds / 8, "rank": seconds / 4},
+        )
 
     monkeypatch.setattr(throughput, "isolated_servers", servers)
     monkeypatch.setattr(throughput, "_fill", lambda *_, **__: None)
@@ -91,6 +97,12 @@ def test_lists_per_event_counts_fresh_events(results: ThroughputResults) -> None
     assert results.degraded_share == pytest.approx(0.25)
 
 
+def test_the_rest_is_the_cpu_time_of_no_stage(results: ThroughputResults) -> None:
+    assert results.stage_us_per_event["full_ranking"] == pytest.approx(
+        {"fold": 125, "rank": 250, "rest": 125}
+    )
+
+
 def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> None:
     freshness = FreshnessResults(
         target_rate=300.0,
@@ -116,6 +128,9 @@ def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> N
         "added by (f) to (d) 834 µs CPU per list",
         "user lists per event 0.60 in (c)",
         "of these degraded 0.25",
+        "fold 125 µs per event in (d), 62 in (c)",
+        "rank 250 µs per event in (d), 125 in (c)",
+        "rest 125 µs per event in (d), 62 in (c)",
         "freshness p50 at 300 events/s 21.0 ms",
         "freshness p99 at 300 events/s 49.0 ms",
         "client read p50 0.12 ms",
