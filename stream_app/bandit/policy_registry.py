@@ -9,7 +9,6 @@ from stream_app.bandit.fixed import Fixed
 from stream_app.bandit.item_thompson import REWARD_DISTRIBUTIONS, ItemThompson
 from stream_app.bandit.linucb import LinUCB
 from stream_app.bandit.policy import Policy
-from stream_app.bandit.policy_sources import make_foreign_policy
 from stream_app.bandit.popularity_order import PopularityOrder
 from stream_app.bandit.session_value import SessionValue
 from stream_app.bandit.thompson import Thompson
@@ -61,6 +60,9 @@ def create_policy(name: str, features: int, **parameters: Any) -> Policy:
     """
     try:
         if name not in POLICIES:
+            # River's bandits import its metrics and data sets, and gymnasium.
+            from stream_app.bandit.policy_sources import make_foreign_policy  # noqa: PLC0415  # see above
+
             policy = make_foreign_policy(name, features, parameters)
             if policy is None:
                 raise UserError(_no_policy(name))

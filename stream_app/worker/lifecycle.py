@@ -21,6 +21,7 @@ from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.redis_sentinel import RedisSentinel
 from stream_app.settings import Settings
 from stream_app.worker import worker_status
+from stream_app.worker.deferred_imports import defer_imports
 from stream_app.worker.log_rate import limit_log_rate
 from stream_app.worker.skipped_records import start_at_zero
 from stream_app.worker.worker_status import Stage, WorkerStatus
@@ -56,6 +57,7 @@ def run_worker(settings: Settings) -> None:
     probes = {"/livez": status.liveness, "/readyz": status.readiness}
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
     status.log_address(settings.metrics_host, port)
+    defer_imports()
     # Faust and numba are slow to import: a wrong setting is reported before.
     from stream_app.worker import app, kernel_compilation, process  # noqa: PLC0415  # see above
 

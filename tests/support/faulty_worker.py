@@ -321,6 +321,10 @@ def main() -> None:
     # Of a script, the first entry of the path is its folder.
     sys.path.pop(0)
     faults, sys.argv = sys.argv[1:], ["headrace", "worker"]
+    from stream_app.worker.deferred_imports import defer_imports
+
+    # As a worker does, but before a fault imports modules of the worker.
+    defer_imports()
     # The clock first: modules bind `time.time` when they are imported.
     for fault in sorted(faults):
         install(fault)
