@@ -77,6 +77,8 @@ $(INSTALL_STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka
 	@echo '[3/4] Installing Headrace from this folder'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@echo '[4/4] Compiling the kernels (about a minute the first time), and preparing the embedded Kafka broker (45 MB)'
+	@# As pip does with a package that is not editable: without it, each process may compile the sources again.
+	@$(PY) -m compileall -q topics state stream_app
 	@mkdir -p build; set -eu; \
 	$(PY) -m stream_app.tools.embedded prepare > build/prepare.log 2>&1 & prepared=$$!; \
 	$(PY) -m stream_app compile; \

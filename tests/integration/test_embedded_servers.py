@@ -5,11 +5,19 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis import Redis
 
 from stream_app.errors import UserError
-from stream_app.tools.embedded import EmbeddedBroker, EmbeddedRedis, EmbeddedServers
+from stream_app.tools.embedded import (
+    EmbeddedBroker,
+    EmbeddedRedis,
+    EmbeddedServers,
+    broker,
+    kafka_runtime,
+    startup_cache,
+)
 from tests.support.worker_handle import wait_until
 from topics import admin, broker_client
 from topics.catalog import CATALOG_ITEMS, CLICKS
@@ -162,3 +170,26 @@ def test_external_servers_are_used_and_not_stopped(monkeypatch: pytest.MonkeyPat
             assert servers.broker_address == "kafka.example:9092"
             assert servers.redis_address == external_redis.address
         assert external_redis.pid is not None
+
+
+@pytest.mark.slow
+def test_java_accepts_the_file_for_fast_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = kafka_runtime.kafka_runtime(lambda _message: None)
+    (tmp_path / "lib").symlink_to(installed.lib)
+    own = msgspec.structs.replace(installed, lib=tmp_path / "lib")
+    if own.java_version < startup_cache.FIRST_JAVA:
+        pytest.skip(f"Java {own.java_release} writes no file for fast starts")
+    for module in (broker, startup_cache):
+        monkeypatch.setattr(module, "kafka_runtime", lambda _progress: own)
+    startup_cache.prepare()
+    assert own.startup_cache.is_file()
+    # Java ends when it must use a file and it does not fit.
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:AOTMode=on")
+    with EmbeddedBroker() as server:
+        assert "[aot" not in server.log.read_text()
+    own.startup_cache.write_bytes(b"none")
+    with pytest.raises(UserError, match="Kafka exited during startup"):
+        EmbeddedBroker().start()
+    monkeypatch.delenv("JAVA_TOOL_OPTIONS")
+    with EmbeddedBroker() as server:
+        assert admin.list_names(server.address) == []

@@ -73,6 +73,7 @@ class EmbeddedBroker(EmbeddedServer):
             # record in runs of minutes; the C2 compiler costs more CPU than it saves in that time.
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
+            *self._java_options(runtime),
             "-XX:-UsePerfData",  # perf data would be written outside our folder
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -83,6 +84,9 @@ class EmbeddedBroker(EmbeddedServer):
             "kafka.Kafka",
             self.folder / "server.properties",
         ]
+
+    def _java_options(self, runtime: KafkaRuntime) -> list[str]:
+        return [f"-XX:AOTCache={runtime.startup_cache}"] if runtime.startup_cache.exists() else []
 
     def _configure(self, runtime: KafkaRuntime) -> None:
         data = self.folder / "data"

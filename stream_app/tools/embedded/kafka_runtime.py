@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.resources
 import importlib.util
+import re
 import shutil
 import subprocess
 import tempfile
@@ -62,14 +63,31 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
     formatted: Path
 
     @property
+    def java_release(self) -> str:
+        """Java's version, such as ``25.0.2+10-LTS``; empty if its files do not name it."""
+        release = self.java.parents[1] / "release"
+        found = (
+            re.search(r'^JAVA_(?:RUNTIME_)?VERSION="(.+)"$', release.read_text(), re.MULTILINE)
+            if release.is_file()
+            else None
+        )
+        return found[1] if found else ""
+
+    @property
+    def java_version(self) -> int:
+        """The first number of Java's version; 0 if it is unknown."""
+        number = self.java_release.partition(".")[0]
+        return int(number) if number.isdecimal() else 0
+
+    @property
+    def startup_cache(self) -> Path:
+        """The file of `startup_cache` for this version of Java, which may not exist."""
+        return self.lib.with_name(f"startup-java-{self.java_release}.aot")
+
+    @property
     def class_path(self) -> str:
         """The class path for ``java -cp``."""
         return f"{self.lib}/*"
-
-
-def prepare(progress: StepCallback | None = None) -> None:
-    """Download and unpack the files of the embedded broker ahead of its first start."""
-    kafka_runtime(progress or (lambda _message: None))
 
 
 def kafka_runtime(progress: StepCallback) -> KafkaRuntime:

@@ -47,6 +47,8 @@ class EmbeddedServer(ABC):
     """Prefix of the name of a new folder."""
     start_timeout: float
     """Seconds until the server must respond."""
+    stop_seconds: float = STOP_SECONDS
+    """Seconds until a server that does not end is killed."""
 
     def __init__(self, *, folder: Path | None = None, port: int | None = None, keep: bool = False) -> None:
         self._given_folder: Final = folder
@@ -129,7 +131,7 @@ class EmbeddedServer(ABC):
     def stop(self) -> None:
         """Stop it (SIGTERM, then SIGKILL) and remove its folder unless it is to be kept."""
         if self._process is not None:
-            stop_process(self._process, seconds=STOP_SECONDS)
+            stop_process(self._process, seconds=self.stop_seconds)
         self._clear()
 
     def kill(self) -> None:
@@ -144,7 +146,7 @@ class EmbeddedServer(ABC):
     def pause(self) -> None:
         """Stop it cleanly; `start` uses its folder and port again."""
         if self._process is not None:
-            stop_process(self._process, seconds=STOP_SECONDS)
+            stop_process(self._process, seconds=self.stop_seconds)
             self._process = None
 
     def restart(self, progress: StepCallback | None = None) -> None:
