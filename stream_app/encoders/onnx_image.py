@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.encoders.fingerprint import fingerprint
-from stream_app.encoders.onnx_network import OnnxNetwork
+from stream_app.encoders.onnx_network import NetworkInput, OnnxNetwork
 from stream_app.encoders.pictures import Scaling, read_picture
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
@@ -16,6 +16,9 @@ from stream_app.models.item_content import unit_vector
 
 DEFAULT_SIDE: Final = 224
 """Height and width of pictures where the network leaves them open, in pixels."""
+
+MAX_PIXELS_PER_RUN: Final = 64 * 2**20
+"""Of a larger batch the values alone take 768 MB."""
 
 _DECODER_VERSION: Final = 1
 
@@ -58,25 +61,35 @@ class OnnxImageEncoder:
         model: bytes | None = None,
     ) -> None:
         self._network = OnnxNetwork(path, layer=layer, threads=threads, model=model)
-        [input_, *others] = self._network.inputs
+        input_ = self._picture_input()
         shape = input_.shape
-        if others or len(shape) != 4 or 3 not in {shape[1], shape[3]}:
-            found = ", ".join(f"{each.name} {each.shape}" for each in self._network.inputs)
-            raise UserError(
-                f"{path} has the inputs {found}; an image encoder has one, with 3 channels second or last."
-            )
         self._input = input_
         self._channels_last = shape[1] != 3
         height, width = shape[1:3] if self._channels_last else shape[2:4]
         self._size = height or DEFAULT_SIDE, width or DEFAULT_SIDE
         self._scaling = Scaling.BYTES if input_.dtype == np.uint8 else scaling
         self.batch: Final = shape[0] or batch
+        if self.batch * self._size[0] * self._size[1] > MAX_PIXELS_PER_RUN:
+            raise UserError(
+                f"{path} takes {self.batch:,} pictures of {self._size[0]:,} x {self._size[1]:,} pixels per run, more "
+                f"than {MAX_PIXELS_PER_RUN:,} pixels; name another network, or a smaller --batch."
+            )
         self.name: Final = str(path)
         self.fingerprint: Final = fingerprint(
             [self._network.fingerprint, self._size, str(self._scaling), self.batch, _DECODER_VERSION], []
         )
         blank = np.zeros((3, *self._size), np.float32)
         self.dimensions: Final[int] = self.encode([blank]).shape[1]
+
+    def _picture_input(self) -> NetworkInput:
+        inputs = self._network.inputs
+        if len(inputs) == 1 and len(inputs[0].shape) == 4 and 3 in {inputs[0].shape[1], inputs[0].shape[3]}:
+            return inputs[0]
+        found = ", ".join(f"{each.name} {each.shape}" for each in inputs)
+        raise UserError(
+            f"{self._network.path} has {f'the inputs {found}' if inputs else 'no inputs'}; an image encoder has one, "
+            "with 3 channels second or last."
+        )
 
     def read(self, data: bytes) -> Matrix:
         """Decode a picture file for this network; float32, shape (3, height, width).

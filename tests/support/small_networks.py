@@ -23,8 +23,12 @@ def write_image_network(
     side: int | str = 32,
     channels_last: bool = False,
     input_type: int = TensorProto.FLOAT,
+    scale: float = 1.0,
 ) -> Path:
-    """A CNN: convolution, ReLU (tensor `features`), mean over the picture (`pool`), and `classes`, the output."""
+    """A CNN: convolution, ReLU (tensor `features`), mean over the picture (`pool`), and `classes`, the output.
+
+    The output is multiplied by `scale`: with 0 or NaN it has no direction.
+    """
     rng = np.random.default_rng(seed)
     shape = [batch, side, side, 3] if channels_last else [batch, 3, side, side]
     nodes = [helper.make_node("Cast", ["picture"], ["numbers"], to=TensorProto.FLOAT)]
@@ -46,8 +50,20 @@ def write_image_network(
         {
             "kernel": rng.normal(0, 0.5, (CHANNELS, 3, 3, 3)).astype(np.float32),
             "bias": rng.normal(0, 0.5, CHANNELS).astype(np.float32),
-            "matrix": rng.normal(0, 1, (CHANNELS, CLASSES)).astype(np.float32),
+            "matrix": (scale * rng.normal(0, 1, (CHANNELS, CLASSES))).astype(np.float32),
         },
+    )
+
+
+def write_constant_network(path: Path) -> Path:
+    """A network without inputs."""
+    value = numpy_helper.from_array(np.ones((1, CLASSES), np.float32))
+    return _write(
+        path,
+        [helper.make_node("Constant", [], ["classes"], value=value)],
+        [],
+        [helper.make_tensor_value_info("classes", TensorProto.FLOAT, [1, CLASSES])],
+        {},
     )
 
 

@@ -13,7 +13,13 @@ from stream_app.encoders.onnx_image import OnnxImageEncoder
 from stream_app.encoders.pictures import Scaling
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
-from tests.support.small_networks import CHANNELS, CLASSES, write_image_network, write_text_network
+from tests.support.small_networks import (
+    CHANNELS,
+    CLASSES,
+    write_constant_network,
+    write_image_network,
+    write_text_network,
+)
 
 
 def picture(seed: int, side: int = 48) -> bytes:
@@ -92,6 +98,17 @@ def test_what_is_no_image_encoder_is_reported(tmp_path: Path) -> None:
         OnnxImageEncoder(write_text_network(tmp_path))
     with pytest.raises(UserError, match="an image encoder gives"):
         OnnxImageEncoder(tmp_path / "cnn.onnx", layer="bias")
+    with pytest.raises(UserError, match="has no inputs; an image encoder has one"):
+        OnnxImageEncoder(write_constant_network(tmp_path / "constant.onnx"))
+
+
+@pytest.mark.parametrize(("batch", "side"), [(1, 60_000), (70_000, 32)])
+def test_a_network_whose_pictures_do_not_fit_into_memory_is_reported(
+    tmp_path: Path, batch: int, side: int
+) -> None:
+    path = write_image_network(tmp_path / "cnn.onnx", batch=batch, side=side)
+    with pytest.raises(UserError, match="per run, more than 67,108,864 pixels"):
+        OnnxImageEncoder(path)
 
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
