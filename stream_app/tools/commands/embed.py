@@ -62,8 +62,9 @@ def run(options: EmbedOptions) -> None:
             )
         except KeyboardInterrupt:
             typer.echo(
-                f"Interrupted after {embedder.counts.entries:,} entries; {output} is not written. The same command "
-                "goes on from there.",
+                f"Interrupted after {embedder.counts.pictures_computed:,} pictures and "
+                f"{embedder.counts.texts_computed:,} texts; {output} is not written. The same command goes on from "
+                "there.",
                 err=True,
             )
             raise typer.Exit(130) from None
@@ -138,20 +139,20 @@ def _reduction(
                 err=True,
             )
         return saved
-    if len(sample) < MIN_FITTED_PER_DIMENSION * dimensions:
+    vectors = [vector for key in sample if (vector := store.find(key)) is not None and vector.any()]
+    if len(vectors) < MIN_FITTED_PER_DIMENSION * dimensions:
         typer.echo(
-            f"{name}: {len(sample):,} different ones are too few to shorten vectors to {dimensions} dimensions; they "
-            f"are written with {encoder.dimensions:,}.",
+            f"{name}: {len(vectors):,} different ones are too few to shorten vectors to {dimensions} dimensions; "
+            f"they are written with {encoder.dimensions:,}.",
             err=True,
         )
         return None
-    vectors = np.stack([vector for key in sample if (vector := store.find(key)) is not None])
-    reduction = Reduction.fit(vectors, dimensions)
+    reduction = Reduction.fit(np.stack(vectors), dimensions)
     if options.limit is None:  # a part of the catalog must not set the directions of later runs
         reduction.save(path)
     typer.echo(
         f"{name}: vectors are centered and shortened from {encoder.dimensions:,} to {dimensions} dimensions, "
-        f"fitted to {len(sample):,} different ones. Embeddings of another fit "
+        f"fitted to {len(vectors):,} different ones. Embeddings of another fit "
         "are not comparable with these.",
         err=True,
     )
@@ -187,6 +188,16 @@ def _print_counts(counts: EmbeddingCounts, options: EmbedOptions) -> None:
             f"Texts: {counts.texts_computed:,} encoded, {counts.texts_reused:,} known already, "
             f"{counts.texts_empty:,} empty."
         )
+    for name, count in (
+        ("pictures", counts.pictures_without_direction),
+        ("texts", counts.texts_without_direction),
+    ):
+        if count:
+            typer.echo(
+                f"No embedding for the {name} of {count:,} entries: the encoder gives zeros, or values that are not "
+                "finite.",
+                err=True,
+            )
     if counts.ignored_rows or counts.unreadable_rows:
         typer.echo(
             f"Not written: {counts.ignored_rows:,} rows that are no catalog entry, "

@@ -1,7 +1,7 @@
 """From catalog entries and pictures to catalog events with embeddings."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -56,6 +56,8 @@ class EmbeddingCounts(msgspec.Struct):
         Entries without a picture file, and with a damaged one; both keep the `image_embedding` that they had.
     texts_computed, texts_reused, texts_empty
         Entries whose `text_embedding` was computed now, was there, and that have no text.
+    pictures_without_direction, texts_without_direction
+        Entries without an embedding, since the encoder gives zeros or no finite values; counted by `entries`.
     problems
         The first of the unreadable pictures and rows.
     """
@@ -71,6 +73,8 @@ class EmbeddingCounts(msgspec.Struct):
     texts_computed: int = 0
     texts_reused: int = 0
     texts_empty: int = 0
+    pictures_without_direction: int = 0
+    texts_without_direction: int = 0
     problems: list[Problem] = []
 
     def add_problem(self, line: int, item: str | None, problem: str) -> None:
@@ -147,14 +151,17 @@ class CatalogEmbedder:
         self.text_keys: Final = KeyList()
 
     def encode(self, rows: Iterable[Row]) -> Iterator[int]:
-        """Compute the vectors that the stores lack; yields the number of rows done, after each chunk of entries."""
+        """Compute the vectors that the stores lack; yields the number of rows done, after each batch."""
         entries = self._entries(rows)
+        stages = (self._pictures is not None) + (self._texts is not None)
+        done = 0
         while chunk := list(islice(entries, CHUNK)):
-            for key in self._chunk_image_keys(chunk):
-                self.image_keys.append(key)
-            for key in self._chunk_text_keys([row.event for row in chunk]):
-                self.text_keys.append(key)
-            yield self.counts.rows
+            steps, n_steps = 0, max(1, stages) * len(chunk)
+            for finished in chain(self._add_image_keys(chunk), self._add_text_keys(chunk)):
+                steps += finished
+                yield done + (self.counts.rows - done) * steps // n_steps
+            done = self.counts.rows
+            yield done
 
     def entries(
         self, rows: Iterable[Row], image_reduction: Reduction | None, text_reduction: Reduction | None
@@ -178,9 +185,13 @@ class CatalogEmbedder:
             for entry, image, text in zip(entries, self.image_keys, self.text_keys, strict=True):
                 changes = {}
                 if image is not None and self._pictures is not None:
-                    changes["image_embedding"] = _embedding(self._pictures.store, image, image_reduction)
+                    embedding = _embedding(self._pictures.store, image, image_reduction)
+                    changes["image_embedding"] = embedding
+                    self.counts.pictures_without_direction += not embedding
                 if text is not None and self._texts is not None:
-                    changes["text_embedding"] = _embedding(self._texts.store, text, text_reduction)
+                    embedding = _embedding(self._texts.store, text, text_reduction)
+                    changes["text_embedding"] = embedding
+                    self.counts.texts_without_direction += not embedding
                 yield msgspec.structs.replace(entry, **changes)
         except ValueError:
             raise UserError("The catalog was changed while it was read; run the command again.") from None
@@ -198,22 +209,30 @@ class CatalogEmbedder:
             else:
                 counts.ignored_rows += 1
 
-    def _chunk_image_keys(self, chunk: list["_EntryRow"]) -> list[bytes | None]:
-        """The key of each entry's picture; None without one. Afterwards the store has all their vectors."""
-        if self._pictures is None:
-            return [None] * len(chunk)
-        pending: dict[bytes, Matrix] = {}
-        keys = []
-        for row in chunk:
-            keys.append(self._image_key(row, pending))
-            if len(pending) == self._pictures.encoder.batch:
-                self._encode_pictures(pending)
-        self._encode_pictures(pending)
-        return keys
+    def _add_image_keys(self, chunk: list["_EntryRow"]) -> Iterator[int]:
+        """Add the key of each entry's picture, None without one, and compute the vectors that the store lacks.
 
-    def _image_key(self, row: "_EntryRow", pending: dict[bytes, Matrix]) -> bytes | None:
-        assert self._pictures is not None  # noqa: S101  # for mypy
-        folder, encoder, store = self._pictures
+        Yields the number of further entries whose vectors are in the store.
+        """
+        pictures, pending, n_entries = self._pictures, dict[bytes, Matrix](), 0
+        if pictures is None:
+            for _ in chunk:
+                self.image_keys.append(None)
+            return
+        for row in chunk:
+            self.image_keys.append(self._image_key(row, pictures, pending))
+            n_entries += 1
+            if len(pending) == pictures.encoder.batch:
+                self._encode_pictures(pictures, pending)
+                yield n_entries
+                n_entries = 0
+        self._encode_pictures(pictures, pending)
+        yield n_entries
+
+    def _image_key(
+        self, row: "_EntryRow", pictures: PictureEncoding, pending: dict[bytes, Matrix]
+    ) -> bytes | None:
+        folder, encoder, store = pictures
         item = row.event.item_id
         try:
             data = folder.read(item)
@@ -225,40 +244,47 @@ class CatalogEmbedder:
                 self.counts.pictures_reused += 1
             else:
                 pending[key] = encoder.read(data)
-                self.counts.pictures_computed += 1
         except (OSError, PictureTooLargeError, UnreadablePictureError) as error:
             self.counts.pictures_unreadable += 1
             self.counts.add_problem(row.line, item, f"picture: {_reason(error)}")
             return None
         return key
 
-    def _encode_pictures(self, pending: dict[bytes, Matrix]) -> None:
-        if pending and self._pictures is not None:
-            self._pictures.store.add(pending, self._pictures.encoder.encode([*pending.values()]))
+    def _encode_pictures(self, pictures: PictureEncoding, pending: dict[bytes, Matrix]) -> None:
+        if pending:
+            pictures.store.add(pending, pictures.encoder.encode([*pending.values()]))
+            self.counts.pictures_computed += len(pending)
             pending.clear()
 
-    def _chunk_text_keys(self, entries: list[CatalogItem]) -> list[bytes | None]:
-        """The key of each entry's text; None for one without. Afterwards the store has all their vectors."""
+    def _add_text_keys(self, chunk: list["_EntryRow"]) -> Iterator[int]:
+        """Add the key of each entry's text, None without one, and compute the vectors that the store lacks.
+
+        Yields the number of further entries whose vectors are in the store.
+        """
         if self._texts is None:
-            return [None] * len(entries)
-        encoder, store = self._texts
-        keys: list[bytes | None] = []
+            for _ in chunk:
+                self.text_keys.append(None)
+            return
+        for start in range(0, len(chunk), _TEXT_BATCH):
+            batch = chunk[start : start + _TEXT_BATCH]
+            self._encode_texts(self._texts, [item_text(row.event) for row in batch])
+            yield len(batch)
+
+    def _encode_texts(self, texts: TextEncoding, of_entries: list[str]) -> None:
+        encoder, store = texts
         pending: dict[bytes, str] = {}
-        for entry in entries:
-            text = item_text(entry)
+        for text in of_entries:
             key = content_key(text.encode()) if text else None
-            keys.append(key)
+            self.text_keys.append(key)
             if key is None:
                 self.counts.texts_empty += 1
             elif key in store or key in pending:
                 self.counts.texts_reused += 1
             else:
                 pending[key] = text
-                self.counts.texts_computed += 1
-        missing = iter(pending.items())
-        while batch := dict(islice(missing, _TEXT_BATCH)):
-            store.add(batch, encoder.encode([*batch.values()]))
-        return keys
+        if pending:
+            store.add(pending, encoder.encode([*pending.values()]))
+            self.counts.texts_computed += len(pending)
 
 
 class _EntryRow(NamedTuple):

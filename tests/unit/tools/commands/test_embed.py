@@ -123,7 +123,9 @@ def test_an_interrupt_keeps_what_is_computed_and_writes_no_half_output(
     with pytest.raises(typer.Exit) as stopped:
         embed.run(options(tmp_path, batch=2))
     assert stopped.value.exit_code == 130
-    assert "goes on from there" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Interrupted after 4 pictures and 0 texts" in told
+    assert "goes on from there" in told
     assert not list(tmp_path.glob("out.jsonl*unfinished"))
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -133,6 +135,19 @@ def test_an_interrupt_keeps_what_is_computed_and_writes_no_half_output(
     resumed = (tmp_path / "out.jsonl").read_bytes()
     embed.run(options(tmp_path, batch=2, output=tmp_path / "again.jsonl"))
     assert (tmp_path / "again.jsonl").read_bytes() == resumed
+
+
+def test_pictures_without_a_direction_are_reported_and_set_no_directions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shop(tmp_path, 12)
+    write_image_network(tmp_path / "cnn.onnx", scale=float("nan"))
+    embed.run(options(tmp_path, dimensions=3))
+    told = capsys.readouterr().err
+    assert "No embedding for the pictures of 12 entries" in told
+    assert "Pictures: 0 different ones are too few" in told
+    assert not list((tmp_path / "out.jsonl.vectors").glob("*.npz"))
+    assert all("image_embedding" not in line for line in (tmp_path / "out.jsonl").read_text().splitlines())
 
 
 def test_a_killed_run_goes_on_and_has_the_output_of_one_that_was_not(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ class Shop:
         return [CatalogItem(ts=number, item_id=f"i{number}", title="red tent") for number in range(count)]
 
     def embed(
-        self, entries: list[CatalogItem], *, stop_after: int | None = None
+        self,
+        entries: list[CatalogItem],
+        *,
+        stop_after: int | None = None,
+        progress: list[int] | None = None,
     ) -> tuple[list[CatalogItem], catalog_embedder.EmbeddingCounts]:
         rows = [EventRow(number, entry) for number, entry in enumerate(entries, start=1)]
         encoder = OnnxImageEncoder(self.network, batch=4)
@@ -62,8 +66,9 @@ class Shop:
                 PictureEncoding(PictureFolder(self.pictures), encoder, images),
                 TextEncoding(texts, text_store),
             )
-            for _ in itertools.islice(embedder.encode(rows), stop_after):
-                pass
+            for done in itertools.islice(embedder.encode(rows), stop_after):
+                if progress is not None:
+                    progress.append(done)
             found = [] if stop_after else list(embedder.entries(rows, None, None))
             return found, embedder.counts
 
@@ -93,10 +98,25 @@ def test_an_interrupted_run_goes_on_and_has_the_outcome_of_one_that_was_not(
     (tmp_path / "b").mkdir()
     interrupted, whole = Shop(tmp_path / "a"), Shop(tmp_path / "b")
     _, counts = interrupted.embed(interrupted.entries(10), stop_after=1)
-    assert counts.pictures_computed == 3
+    assert (counts.pictures_computed, counts.texts_computed) == (3, 0)
     resumed, counts = interrupted.embed(interrupted.entries(10))
     assert (counts.pictures_reused, counts.pictures_computed) == (3, 7)
     assert resumed == whole.embed(whole.entries(10))[0]
+
+
+def test_progress_is_made_with_each_batch_and_ends_with_all_rows(shop: Shop) -> None:
+    progress: list[int] = []
+    shop.embed(shop.entries(10), progress=progress)
+    # batches of 4, 4 and 2 pictures, then all texts
+    assert progress == [2, 4, 5, 10, 10]
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan])
+def test_entries_whose_vectors_have_no_direction_are_counted(shop: Shop, scale: float) -> None:
+    shop.network = write_image_network(shop.folder / "none.onnx", scale=scale)
+    embedded, counts = shop.embed(shop.entries(3))
+    assert [entry.image_embedding for entry in embedded] == [[], [], []]
+    assert (counts.pictures_without_direction, counts.texts_without_direction) == (3, 0)
 
 
 def test_equal_pictures_are_encoded_once(shop: Shop) -> None:
