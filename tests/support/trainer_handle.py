@@ -89,7 +89,7 @@ class TrainerHandle:
 
     def metric(self, name: str) -> float | None:
         """The only sample of a metric; None without a response."""
-        text = fetch_metrics(self.port, timeout=60.0)
+        text = fetch_metrics(self.port, name, timeout=60.0)
         samples = [] if text is None else parse_samples(text)
         return next((sample.value for sample in samples if sample.name == name), None)
 

@@ -41,6 +41,12 @@ def wait_until(condition: Callable[[], object], description: str, *, seconds: fl
         now = time.monotonic()
 
 
+def _parse(text: str) -> list[tuple[str, dict[str, str], float]]:
+    return [
+        (name, dict(_LABEL.findall(labels)), float(value)) for name, labels, value in _SAMPLE.findall(text)
+    ]
+
+
 class WorkerHandle:
     """A ``headrace worker`` process."""
 
@@ -67,11 +73,11 @@ class WorkerHandle:
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:
         """All samples of /metrics; empty while the worker does not respond."""
-        text = fetch_metrics(self._worker.port, timeout=_METRICS_TIMEOUT) or ""
-        return [
-            (name, dict(_LABEL.findall(labels)), float(value))
-            for name, labels, value in _SAMPLE.findall(text)
-        ]
+        return self._samples() or []
+
+    def _samples(self, *names: str) -> list[tuple[str, dict[str, str], float]] | None:
+        text = fetch_metrics(self._worker.port, *names, timeout=_METRICS_TIMEOUT)
+        return None if text is None else _parse(text)
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of the samples of a metric with these labels; NaN without a response, which no condition accepts.
@@ -79,8 +85,8 @@ class WorkerHandle:
         Fails if the worker has exited.
         """
         self._check_alive()
-        samples = self.metrics()
-        if not samples:
+        samples = self._samples(name)
+        if samples is None:
             return math.nan
         return sum(
             value

@@ -13,13 +13,16 @@ from stream_app.settings import Settings
 import stream_app.worker.app, stream_app.worker.bootstrap, stream_app.worker.lifecycle
 from stream_app.worker.warm_up import warm_up
 warm_up(Settings(neural=True))
+from stream_app.publishing.memory_publisher import MemoryPublisher
+from stream_app.worker.app import create_app
+create_app(Settings(), MemoryPublisher(), partitions=1)
 print(*sys.modules)
 """
 
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    """Modules of a process that has imported a worker and compiled the kernels."""
+    """Modules of a process that has compiled the kernels and made a worker's application."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, timeout=600, check=True
     )
