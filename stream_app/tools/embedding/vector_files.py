@@ -12,6 +12,7 @@ import safetensors
 from stream_app.errors import UserError
 from stream_app.models.array_types import Matrix
 from stream_app.models.checkpoint import item_ids_of
+from stream_app.models.item_content import unit_vector
 from stream_app.tools.cli.embed import EmbeddingField
 from stream_app.tools.embedding.catalog_file import catalog_entries
 from topics.events import CatalogItem
@@ -59,7 +60,7 @@ def read_catalog_vectors(path: Path, field: EmbeddingField | None) -> ItemVector
     selected = (entry for entry in catalog_entries(path) if len(_embedding(entry, chosen)) == length)
     for number, entry in enumerate(selected):
         if number % step == 0:
-            vector = np.array(_embedding(entry, chosen), np.float32)
+            vector = unit_vector(np.array(_embedding(entry, chosen)))  # as models see it
             found[entry.item_id] = vector, _widest_category(entry)
     return ItemVectors(
         [*found],

@@ -75,6 +75,12 @@ def test_embeddings_of_catalog_events_are_read(tmp_path: Path) -> None:
         read_catalog_vectors(path, EmbeddingField.IMAGE)
 
 
+def test_extreme_values_of_an_embedding_spoil_no_plot(tmp_path: Path) -> None:
+    path = write_catalog(tmp_path / "events.jsonl", text_embedding=[3e300, 4e300])
+    items = read_catalog_vectors(path, None)
+    np.testing.assert_allclose(items.vectors, [[0.6, 0.8]] * len(IDS), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["item_vectors", "vectors"])
 def test_a_checkpoint_is_read_with_categories_of_a_catalog(tmp_path: Path, name: str) -> None:
     path = write_checkpoint(tmp_path / "checkpoint.safetensors", name)
