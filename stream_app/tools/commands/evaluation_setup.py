@@ -1,5 +1,6 @@
 """Log, settings and ranker for the commands of ``headrace evaluate`` and ``headrace tune``."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -116,7 +117,8 @@ def add_trainer(models: ModelSet, settings: Settings, rows: Iterable[Row] = ()) 
 def item_content(rows: Iterable[Row], settings: Settings) -> ItemContent:
     """The contents that the two-tower model learns from, with text and images if the log has their embeddings.
 
-    `HEADRACE_TEXT_DIMENSIONS` and `HEADRACE_IMAGE_DIMENSIONS` go before what the log's first entries have.
+    `HEADRACE_TEXT_DIMENSIONS` and `HEADRACE_IMAGE_DIMENSIONS` go before what most of the log's first entries have.
+    Embeddings of another length are not used, which is said.
 
     Examples
     --------
@@ -127,12 +129,27 @@ def item_content(rows: Iterable[Row], settings: Settings) -> ItemContent:
     head = islice(rows, _ROWS_FOR_DIMENSIONS)
     events = (row.event for row in head if isinstance(row, EventRow))
     entries = islice((event for event in events if isinstance(event, CatalogItem)), _ENTRIES_FOR_DIMENSIONS)
-    text, images = settings.text_dimensions, settings.image_dimensions
+    texts, images = Counter[int](), Counter[int]()
     for entry in entries:
-        text, images = text or len(entry.text_embedding), images or len(entry.image_embedding)
-        if text and images:
-            break
-    return ItemContent(text, image_dimensions=images)
+        texts[len(entry.text_embedding)] += 1
+        images[len(entry.image_embedding)] += 1
+    return ItemContent(
+        _used_length("text", texts, settings.text_dimensions),
+        image_dimensions=_used_length("image", images, settings.image_dimensions),
+    )
+
+
+def _used_length(part: str, entries: Counter[int], configured: int) -> int:
+    """The length of embeddings that is used, given the number of entries by length; 0 for none."""
+    found = Counter({length: n for length, n in entries.items() if length})
+    used = configured or max(found, key=found.__getitem__, default=0)
+    if unused := found.total() - found[used]:
+        typer.echo(
+            f"Not used: the {part} embeddings of {unused:,} of the first {entries.total():,} catalog entries, whose "
+            f"length is not {used:,}.",
+            err=True,
+        )
+    return used
 
 
 def compared_models(settings: Settings, models: ModelSet, names: Sequence[str]) -> ModelSet:

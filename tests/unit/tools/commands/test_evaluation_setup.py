@@ -42,6 +42,18 @@ def test_settings_go_before_the_log() -> None:
     assert [(part.name, part.stop - part.start) for part in content.parts[:2]] == [("text", 5), ("image", 2)]
 
 
+def test_the_length_that_most_entries_have_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    other = CatalogItem(ts=0, item_id="cup", image_embedding=[1.0, 0.0, 0.0])
+    content = item_content(rows(other, IMAGE, IMAGE, TEXT), Settings())
+    assert [(part.name, part.stop - part.start) for part in content.parts[:2]] == [("text", 3), ("image", 2)]
+    told = capsys.readouterr().err
+    assert (
+        "1 of the first 4 catalog entries have an embedding of image that is not used: its length is not 2."
+        in told
+    )
+    assert "of text" not in told
+
+
 def test_the_options_of_the_trainer_are_those_of_an_evaluation() -> None:
     pytest.importorskip("jax", reason="the two-tower model needs JAX: pip install 'headrace[neural]'")
     models = ModelSet(["popularity", "two_tower"])
