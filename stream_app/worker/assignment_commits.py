@@ -4,11 +4,44 @@ Faust counts processed events by their offsets alone. An event may outlive its a
 barrier, or for room in the queue of its stream, while the partitions were revoked. It is dropped then, or its row
 was, and its new owner reads it again. Counted in the next assignment of the partition, Faust would commit it, and of
 a partition without a committed offset all events before it: the first erasures of a partition were lost so.
+
+A message that waits for room while the partitions are assigned again is delivered late. Faust notes its offset as the
+newest that was read, and would drop the messages before it, which the new assignment reads again.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from faust.transport.drivers import aiokafka as faust_kafka
+
+
+class _ReadOffset(int):
+    """An offset that is true even if it is 0, which Faust would take for no offset."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class ReadOffsets(dict[Any, int | None]):
+    """Offset of the newest record read, by partition; Faust finds gaps by it, and commits over them.
+
+    Faust finds no gap after offset 0: if an aborted transaction followed the first record of a topic, it would never
+    commit again.
+    """
+
+    _ignored: tuple[Any, int] | None = None
+
+    def __missing__(self, key: Any) -> None:
+        self[key] = None
+
+    def __setitem__(self, key: Any, offset: int | None) -> None:
+        ignored, self._ignored = self._ignored, None
+        if ignored is None or ignored != (key, offset):
+            super().__setitem__(key, None if offset is None else _ReadOffset(offset))
+
+    def ignore(self, key: Any, offset: int) -> None:
+        """Ignore an offset that Faust notes next: its message belongs to an earlier assignment."""
+        self._ignored = (key, offset)
 
 
 class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
@@ -20,8 +53,26 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     _selected_in: int | None = None
     """The generation of the group in which the offsets of the commit in progress were selected."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset: ReadOffsets = ReadOffsets()
+        streams: Callable[[Any], Awaitable[None]] = self.callback
+        self._deliver_to_streams: Final = streams
+        self.callback: Callable[[Any], Awaitable[None]] = self.deliver
+
+    async def deliver(self, message: Any) -> None:
+        """Deliver a message to its streams, unless it belongs to an earlier assignment."""
+        if message.generation_id == self.app.consumer_generation_id:
+            await self._deliver_to_streams(message)
+        if message.generation_id != self.app.consumer_generation_id:
+            self._read_offset.ignore(message.tp, message.offset)
+
     def ack(self, message: Any) -> bool:
-        """Note that an event of the current assignment was processed."""
+        """Note that an event of the current assignment was processed.
+
+        Faust's compiled streams count by themselves, without this method: they skip events of an earlier assignment,
+        and the agent marks those that became so while it had them.
+        """
         if message.generation_id == self.app.consumer_generation_id:
             return bool(super().ack(message))
         message.acked = True

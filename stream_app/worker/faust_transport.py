@@ -111,33 +111,12 @@ class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[
             _LOG.info("the progress of %s[%s] cannot be checked now: %r", tp.topic, tp.partition, error)
 
 
-class _ReadOffset(int):
-    """An offset that is true even if it is 0, which Faust would take for no offset."""
-
-    def __bool__(self) -> bool:
-        return True
-
-
-class _ReadOffsets(dict[Any, int | None]):
-    """Offset of the newest record read, by partition; Faust finds gaps by it, and commits over them.
-
-    Faust finds no gap after offset 0: if an aborted transaction followed the first record of a topic, it would never
-    commit again.
-    """
-
-    def __missing__(self, key: Any) -> None:
-        self[key] = None
-
-    def __setitem__(self, key: Any, offset: int | None) -> None:
-        super().__setitem__(key, None if offset is None else _ReadOffset(offset))
-
-
 class DirectConsumer(AssignmentConsumer):
     """Faust's consumer; it delivers a message to its stream by a plain call.
 
     For each message Faust waits for the delivery or a suspension of the flow, with two tasks, so that a full queue
-    cannot block a rebalance. This is not needed: a rebalance empties the queues. A message that waited for room is
-    then delivered to the next assignment, where the agent drops it (`stream_app.worker.assignment_commits`).
+    cannot block a rebalance. This is not needed: a rebalance empties the queues. A message that is about to wait for
+    room may be delivered in the next assignment: its stream skips it (`stream_app.worker.assignment_commits`).
     """
 
     positions: Positions | None = None
@@ -147,7 +126,6 @@ class DirectConsumer(AssignmentConsumer):
         super().__init__(*args, **kwargs)
         self._idle = asyncio.Event()
         self._idle.set()
-        self._read_offset = _ReadOffsets()
         self._removed: dict[Any, tuple[int, int]] = {}
         self._reported: dict[Any, int] = {}
         self._found: Mapping[Any, Any] = {}

@@ -147,6 +147,8 @@ async def test_events_of_an_earlier_assignment_are_dropped(
         worker.catch_up_barrier.set()
         await worker.until(lambda: worker.count("events.click", "accepted") > 0)
     assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["sock"]
+    # The new owner reads the first one again.
+    assert [offset for _, offset in agent.counted] == [1]
 
 
 async def test_an_event_under_a_foreign_key_is_forwarded_unchanged(worker: WorkerWithoutKafka) -> None:

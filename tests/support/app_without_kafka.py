@@ -91,10 +91,18 @@ class AcknowledgingProducer:
 
 
 class FakeStream:
-    """Replaces the stream of Faust, which needs a running application."""
+    """Replaces the stream of Faust, which needs a running application.
+
+    Attributes
+    ----------
+    counted
+        Partition and offset of the events that Faust would count as processed; its compiled streams do not ask the
+        consumer.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        self.counted: list[tuple[int, int]] = []
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
         self.channel = SimpleNamespace(queue=self.messages)
 
@@ -107,6 +115,8 @@ class FakeStream:
                 yield event
             finally:
                 _current_event.reset(token)
+                if not message.acked:
+                    self.counted.append((message.partition, message.offset))
 
 
 class WorkerWithoutKafka:

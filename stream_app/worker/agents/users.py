@@ -217,15 +217,16 @@ def declare_users_agent(
 
     async def users(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]
+            message = event.message
             if not catch_up_barrier.is_set():
                 await catch_up_barrier.wait()
-            if not is_current_assignment(event.message):
-                # Its partition may have been revoked while it waited, here or for room in the stream's queue; the new
-                # owner reads it again.
-                continue
-            event_to_forward = await _handle(events, event.message, store, is_current_assignment)
-            if event_to_forward is not None:
-                await forward(event.message, event_to_forward.user_id)
-            await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
+            if is_current_assignment(message):
+                event_to_forward = await _handle(events, message, store, is_current_assignment)
+                if event_to_forward is not None:
+                    await forward(message, event_to_forward.user_id)
+                await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
+            if not is_current_assignment(message):
+                # Its partition was revoked meanwhile, and the new owner reads it again: Faust must not count it.
+                message.acked = True
 
     app.agent(topic, name="users")(users)
