@@ -29,6 +29,7 @@ from stream_app.stage_metrics import WorkStage
 from stream_app.worker.agents.catalog import declare_catalog_agent
 from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
+from stream_app.worker.catch_up_barrier import CatchUpBarrier
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.erasures import WorkerErasures
 from stream_app.worker.event_forwarder import EventForwarder
@@ -110,7 +111,7 @@ class Worker:
             forwarded=self.positions,
         )
         self.components: Final = build_components(settings, ports)
-        self.catch_up_barrier: Final = asyncio.Event()
+        self.catch_up_barrier: Final = CatchUpBarrier(lambda: self.app.consumer.suspend_flow)
         ready = self.catch_up_barrier.is_set
         self.erasures: Final = WorkerErasures(
             self.rows,
@@ -217,7 +218,8 @@ class Worker:
         app.task(self._run)
 
     def _is_current_assignment(self, message: Any) -> bool:
-        return bool(message.generation_id == self.app.consumer_generation_id)
+        app = self.app
+        return bool(message.generation_id == app.consumer_generation_id and app.flow_control.is_active())
 
     async def _forward(self, message: Any, user_id: str) -> None:
         try:

@@ -78,6 +78,24 @@ async def test_events_wait_while_the_disk_is_full_and_none_is_lost(
     assert lines[1] == "the local store works again; taking events"
 
 
+async def test_an_event_that_waits_for_room_on_the_disk_does_not_hold_up_a_revocation(
+    worker: WorkerWithoutKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.catch_up_barrier.set()
+    monkeypatch.setattr(worker.app.headrace_worker.store_retry, "_retry_seconds", 0.0)
+
+    def refuse(_: RowStore, partition: int, *__: bytes) -> None:
+        raise store_error(DISK_FULL, partition)
+
+    monkeypatch.setattr(RowStore, "put", refuse)
+    async with worker.agent("users") as agent:
+        await worker.click(agent, "ann", "shoe")
+        await worker.until(lambda: metric(worker, "headrace_store_errors_total") > 3)
+        worker.suspend()
+    # The agent has ended, though there is no room.
+    assert agent.counted == []
+
+
 async def test_a_store_that_is_reopened_has_its_rows(worker: WorkerWithoutKafka, store: RowStore) -> None:
     worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:

@@ -151,6 +151,18 @@ async def test_events_of_an_earlier_assignment_are_dropped(
     assert [offset for _, offset in agent.counted] == [1]
 
 
+async def test_an_event_that_waits_for_the_barrier_does_not_hold_up_a_revocation(
+    worker: WorkerWithoutKafka,
+) -> None:
+    async with worker.agent("users") as agent:
+        await worker.click(agent, "ann", "shoe")
+        await run_pending_tasks()
+        worker.suspend()
+    # The agent has ended, though the barrier never opened.
+    assert worker.count("events.click", "accepted") == 0
+    assert agent.counted == []
+
+
 async def test_an_event_under_a_foreign_key_is_forwarded_unchanged(worker: WorkerWithoutKafka) -> None:
     worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:

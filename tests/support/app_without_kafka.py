@@ -145,8 +145,15 @@ class WorkerWithoutKafka:
         self.app.producer = SimpleNamespace(
             _ensure_producer=lambda: self.producer, forwarded=UnacknowledgedRecords()
         )
+        self.app.consumer = SimpleNamespace(suspend_flow=asyncio.Event())
+        self.app.flow_control.resume()
         self._clicks = 0
         self._offsets: dict[tuple[str, int], int] = {}
+
+    def suspend(self) -> None:
+        """What Faust does at first when partitions are revoked, or the worker is told to stop."""
+        self.app.consumer.suspend_flow.set()
+        self.app.flow_control.suspend()
 
     @asynccontextmanager
     async def agent(self, name: str) -> "AsyncIterator[FakeStream]":

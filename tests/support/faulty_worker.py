@@ -296,7 +296,21 @@ def stuck_loop() -> None:
     Replica.try_snapshot = block  # type: ignore[method-assign,assignment]  # for this process
 
 
-CALLS: Final[dict[str, Callable[[], None]]] = {"snapshot": stuck_snapshot, "loop": stuck_loop}
+def stuck_catch_up() -> None:
+    """The logs are never read to their ends."""
+    from stream_app.worker.replica import Replica
+
+    async def wait_for_ever(_: Any, **__: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    Replica.catch_up = wait_for_ever  # type: ignore[method-assign,assignment]  # for this process
+
+
+CALLS: Final[dict[str, Callable[[], None]]] = {
+    "snapshot": stuck_snapshot,
+    "loop": stuck_loop,
+    "catch_up": stuck_catch_up,
+}
 
 
 def install(fault: str) -> None:

@@ -31,13 +31,16 @@ MAX_FORWARDED_BYTES: Final = 1_000_000
 
 
 class CatchUpBarrier(Protocol):
-    """Open while the replica has folded everything that was in the log when the partitions were assigned."""
+    """Open while the replica has folded everything that was in the log when the partitions were assigned.
+
+    `stream_app.worker.catch_up_barrier.CatchUpBarrier`.
+    """
 
     def is_set(self) -> bool:
         """Whether the barrier is open."""
 
     async def wait(self) -> Any:
-        """Wait until the barrier opens."""
+        """Wait until the barrier opens, or the partitions are revoked."""
 
 
 class RecordForwarder(Protocol):
@@ -175,20 +178,22 @@ def _check_forwarded_size(value: bytes) -> None:
 async def _handle(
     events: UserEventHandler,
     message: Any,
+    forward: RecordForwarder,
     store: StoreWaiter,
     is_current_assignment: Callable[[Any], bool],
-) -> UserEvent | None:
-    """Handle a message as soon as the local store works; None if its partition was revoked meanwhile."""
-    while True:
+) -> bool:
+    """Handle a message as soon as the local store works; False if its partition is revoked."""
+    while is_current_assignment(message):
         try:
             event_to_forward = events.handle(message)
         except StoreError as error:
             await store.wait(error)
         else:
             store.on_success()
-            return event_to_forward
-        if not is_current_assignment(message):
-            return None  # the new owner reads it again
+            if event_to_forward is not None:
+                await forward(message, event_to_forward.user_id)
+            return True
+    return False
 
 
 def declare_users_agent(
@@ -211,7 +216,7 @@ def declare_users_agent(
     store
         Holds the agent back while the local store fails.
     is_current_assignment
-        Whether a message belongs to the current assignment of partitions.
+        Whether a message belongs to the current assignment of partitions, which is not being revoked.
     """
     topic = app.topic(*(event_type.topic for event_type in EVENT_TYPES), schema=RawSchema())
 
@@ -220,13 +225,10 @@ def declare_users_agent(
             message = event.message
             if not catch_up_barrier.is_set():
                 await catch_up_barrier.wait()
-            if is_current_assignment(message):
-                event_to_forward = await _handle(events, message, store, is_current_assignment)
-                if event_to_forward is not None:
-                    await forward(message, event_to_forward.user_id)
+            if await _handle(events, message, forward, store, is_current_assignment):
                 await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
-            if not is_current_assignment(message):
-                # Its partition was revoked meanwhile, and the new owner reads it again: Faust must not count it.
+            else:
+                # The new owner of its partition reads it again: Faust must not count it.
                 message.acked = True
 
     app.agent(topic, name="users")(users)
