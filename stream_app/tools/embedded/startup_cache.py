@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kafka import KafkaConsumer, KafkaProducer
-
 from stream_app.tools.embedded.broker import EmbeddedBroker
 from stream_app.tools.embedded.child_process import StepCallback
 from stream_app.tools.embedded.kafka_runtime import KafkaRuntime, kafka_runtime
-from topics import admin
 from topics.catalog import CLICKS
 
 FIRST_JAVA: Final = 25
@@ -49,6 +46,11 @@ def prepare(progress: StepCallback | None = None) -> None:
 
 
 def _run_broker(target: Path) -> None:
+    # Every command imports this module, and most of them need no client of Kafka.
+    from kafka import KafkaConsumer, KafkaProducer  # noqa: PLC0415  # see above
+
+    from topics import admin  # noqa: PLC0415  # see above
+
     with _RecordedBroker(target) as broker:
         admin.create([CLICKS], broker.address, partitions=1, replication=1)
         producer = KafkaProducer(bootstrap_servers=broker.address, acks="all")
