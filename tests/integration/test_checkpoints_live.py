@@ -71,6 +71,12 @@ def list_after_click(
     return found[0]
 
 
+def loads_jax(worker: WorkerHandle) -> bool:
+    """Whether the process has mapped JAX's library; False where the system does not tell."""
+    mapped = Path(f"/proc/{worker.pid}/maps")
+    return mapped.exists() and "jaxlib" in mapped.read_text()
+
+
 def test_a_worker_follows_the_checkpoints_of_a_trainer(servers: EmbeddedServers, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with clean_environment(
@@ -101,6 +107,7 @@ def test_a_worker_follows_the_checkpoints_of_a_trainer(servers: EmbeddedServers,
         assert reasons
         assert {reason.item_id for reason in reasons} <= set(ITEMS[1:3])
         assert worker.metric("headrace_neural_model_age_seconds") < 600
+        assert not loads_jax(worker)
 
         damaged = trainer.write(8)
         content = bytearray(trainer.files.read(damaged.file))
