@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-starts bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint lint-style lint-types bench bench-starts bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -26,7 +26,7 @@ help:
 	@echo '  make demo     run a generated shop, Kafka, Redis and workers on this machine, shown live'
 	@echo '                make demo ARGS="--seconds 60"     ARGS passes options; ARGS="--help" lists them'
 	@echo '  make install  install all dependencies into .venv; the other targets run it if needed'
-	@echo '  make test     lint, then all tests except the slow ones and the faults'
+	@echo '  make test     lint and all tests except the slow ones and the faults (10 min on two cores)'
 	@echo '  make test-slow      tests of the benchmarks, mutation testing, a share of the fuzzing (up to 20 min)'
 	@echo '  make fuzz     a million fuzzed records; ARGS="--records 100000 --seed 3" for others'
 	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold (13 min)'
@@ -117,22 +117,33 @@ estimators: $(INSTALL_STAMP)
 	@$(PY) -m stream_app evaluate estimators --report build/estimators.json $(ARGS)
 
 lint: $(INSTALL_STAMP)
+	@$(MAKE) lint-style lint-types
+
+lint-style: $(INSTALL_STAMP)
 	@echo '--- ruff check'
 	@$(PY) -m ruff check .
 	@echo '--- ruff format --check'
 	@$(PY) -m ruff format --check .
+	@echo '--- lint-imports'
+	@$(VENV)/bin/lint-imports
+
+lint-types: $(INSTALL_STAMP)
 	@echo '--- mypy'
 	@$(PY) -m mypy
 	@echo '--- bandit'
 	@$(PY) -m bandit --configfile pyproject.toml --quiet --recursive topics state stream_app deploy
-	@echo '--- lint-imports'
-	@$(VENV)/bin/lint-imports
 
-test: lint
-	@echo '--- pytest'
+test: lint-style
+	@echo '--- pytest, with mypy and bandit in the background'
 	@# By file in file order, so that long files with few tests do not run last; three processes on two cores, because
-	@# integration tests wait half of the time.
-	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow and not faults' $(ARGS)
+	@# integration tests wait half of the time. mypy takes a minute of one core; what it and bandit found is printed last.
+	@mkdir -p build; \
+	$(MAKE) lint-types > build/lint-types.log 2>&1 & types=$$!; trap "kill $$types 2>/dev/null" EXIT; \
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow and not faults' $(ARGS); tests=$$?; \
+	wait $$types; lint=$$?; trap - EXIT; cat build/lint-types.log; \
+	[ $$lint -eq 0 ] || echo '--- mypy or bandit failed: see above'; \
+	[ $$tests -eq 0 ] || echo '--- pytest failed: see above'; \
+	[ $$lint -eq 0 ] && [ $$tests -eq 0 ]
 	@echo '--- all tests passed'
 
 test-slow: $(INSTALL_STAMP)

@@ -46,7 +46,7 @@ def prepare(progress: StepCallback | None = None) -> None:
 
 
 def _run_broker(target: Path) -> None:
-    # Every command imports this module, and most of them need no client of Kafka.
+    # Most calls find the file, and need no client of Kafka.
     from kafka import KafkaConsumer, KafkaProducer  # noqa: PLC0415  # see above
 
     from topics import admin  # noqa: PLC0415  # see above
