@@ -26,6 +26,9 @@ with warnings.catch_warnings():
 # Variables with locations that the tests use. Any other HEADRACE_* variable is a setting that would change results.
 PRESERVED_VARIABLES: Final = ("HEADRACE_BROKER", "HEADRACE_REDIS", "HEADRACE_DATA", "HEADRACE_CACHE")
 
+# Tests compile many small programs and run each a few times. Trainer processes optimize theirs (`trainer_handle`).
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 IN_CI: Final = bool(os.environ.get("CI"))
 
 _skipped = pytest.StashKey[list[str]]()

@@ -14,6 +14,7 @@ import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import clean_environment, send_click
+from tests.support.trainer_handle import compilation_cache
 from topics import admin
 
 pytestmark = pytest.mark.integration
@@ -144,7 +145,12 @@ def test_a_log_ends_by_itself_and_every_row_is_accounted_for(tmp_path: Path) -> 
 def test_ctrl_c_stops_everything_and_the_trainer_and_still_writes_the_report(tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="the trainer needs JAX: pip install 'headrace[neural]'")
     target = tmp_path / "r.json"
-    demo = start_demo("--neural", "--report", str(target), folder=tmp_path, HEADRACE_CHECKPOINT_INTERVAL="1")
+    demo = start_demo(
+        *("--neural", "--report", str(target)),
+        folder=tmp_path,
+        HEADRACE_CHECKPOINT_INTERVAL="1",
+        **compilation_cache(tmp_path),
+    )
     assert demo.stdout is not None
     deadline = time.monotonic() + DEADLINE
     output = []

@@ -36,10 +36,21 @@ _SOURCE_PARTITION: Final = 90
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def _folder_of_session(log: Path) -> Path:
-    """The folder of all tests of a session, also of several processes."""
-    of_process = log.parent.parent
-    return of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process
+def compilation_cache(tmp_path: Path) -> dict[str, str]:
+    """Variables of a trainer: it shares its steps, optimized as in a shop, with those of all tests of a session.
+
+    Parameters
+    ----------
+    tmp_path
+        The folder of a test; that of the session is above, also of one with several processes.
+    """
+    of_process = tmp_path.parent
+    of_session = of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(of_session / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
+    }
 
 
 class TrainerHandle:
@@ -76,8 +87,7 @@ class TrainerHandle:
                 environment={
                     **environment,
                     "PYTHONUNBUFFERED": "1",
-                    "JAX_COMPILATION_CACHE_DIR": str(_folder_of_session(log) / "compiled"),
-                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                    **compilation_cache(log.parent),
                 },
             )
 
