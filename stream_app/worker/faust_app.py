@@ -7,6 +7,7 @@ import faust
 from state.user_table import ChangelogTable
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from stream_app.worker.direct_stream import DirectStream
 from stream_app.worker.faust_credentials import credentials_of
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.record_order import BrokerTimeOrder
@@ -49,6 +50,7 @@ def make_faust_app(settings: Settings, partitions: int, table_store: str, metric
         producer_max_request_size=_REQUEST_BYTES,
         producer_acks=-1,
         table_standby_replicas=0,
+        Stream=DirectStream,
     )
     app.monitor = ScrapedMonitor(metrics.registry)
     return app

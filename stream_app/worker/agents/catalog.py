@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_app.metrics import Metrics
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
-from stream_app.worker.faust_transport import RawSchema
+from stream_app.worker.direct_delivery import RawSchema
 from topics.catalog import CATALOG_ITEMS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem

@@ -18,8 +18,8 @@ from stream_app.metrics import EventMetrics
 from stream_app.publishing.pending_queue import PendingQueue
 from stream_app.stage_metrics import StageTimes, WorkStage
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.direct_delivery import RawSchema
 from stream_app.worker.event_processor import EventProcessor
-from stream_app.worker.faust_transport import RawSchema
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.event_types import EVENT_TYPES
 from topics.events import UserEvent
