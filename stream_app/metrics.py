@@ -317,7 +317,7 @@ class PolicyGauges(MetricGroup):
             "headrace_policy_metric_per_list",
             "Clicks, purchases, revenue or reward value per displayed list, by policy, over all workers' rewards for "
             "lists published since the policy assignment changed; bound is the mean or an end of its "
-            "anytime-valid confidence interval.",
+            "anytime-valid confidence interval, NaN while there are too few users for one.",
             "policy",
             "metric",
             "bound",

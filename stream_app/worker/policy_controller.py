@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -205,7 +206,9 @@ class PolicyController:
             for metric in ListMetric:
                 interval = policy_metrics.interval(metric)
                 for bound, value in interval._asdict().items():
-                    metrics.metric.labels(name, metric.name.lower(), bound).set(value)
+                    # An axis of a dashboard has no room for infinity.
+                    known = value if math.isfinite(value) else math.nan
+                    metrics.metric.labels(name, metric.name.lower(), bound).set(known)
 
     def _split(self) -> str:
         assignment = self._live.assignment

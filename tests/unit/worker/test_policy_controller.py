@@ -1,4 +1,5 @@
 import logging
+import math
 from typing import Any
 
 import msgspec
@@ -59,8 +60,8 @@ class ControllerHarness:
     def record_poor_thompson_rewards(self, since: float = 0.0) -> None:
         self.record_poor_rewards("thompson", since)
 
-    def record_poor_rewards(self, bad: str, since: float = 0.0) -> None:
-        for n in range(300):
+    def record_poor_rewards(self, bad: str, since: float = 0.0, n_users: int = 300) -> None:
+        for n in range(n_users):
             for policy, clicks in (("fixed", n % 2), (bad, n % 20 == 0)):
                 reward = Reward(
                     source=Source.CLICK,
@@ -309,6 +310,23 @@ def test_metrics_are_exported_with_their_confidence_bounds() -> None:
     assert low is not None
     assert high is not None
     assert 0.3 < low < 0.5 < high < 0.7
+
+
+def test_a_bound_that_few_users_leave_open_is_exported_as_unknown() -> None:
+    harness = ControllerHarness()
+    harness.record_poor_rewards("thompson", n_users=1)
+    harness.controller.report()
+    values = [
+        sample.value
+        for family in harness.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "headrace_policy_metric_per_list" and sample.labels["bound"] != "mean"
+    ]
+    assert values
+    assert all(math.isnan(value) for value in values)
+    assert not any(
+        math.isinf(sample.value) for family in harness.metrics.registry.collect() for sample in family.samples
+    )
 
 
 def test_the_record_of_the_topics_of_events_is_no_assignment(caplog: pytest.LogCaptureFixture) -> None:
