@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
+from prometheus_client import ProcessCollector
+
 from state.snapshots.files import FolderFiles
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.client.redis_reasons import unusable
@@ -52,6 +54,7 @@ def run_worker(settings: Settings) -> None:
     log_rate = limit_log_rate()
     incarnations = topic_incarnations(settings)
     metrics = Metrics()
+    ProcessCollector(registry=metrics.registry)
     start_at_zero(metrics)
     status = WorkerStatus(lambda: _is_ready(metrics))
     probes = {"/livez": status.liveness, "/readyz": status.readiness}

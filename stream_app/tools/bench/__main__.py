@@ -12,9 +12,11 @@ from rich.table import Table
 from stream_app.encoders.optional_packages import check_packages
 from stream_app.tools.bench.freshness import measure_freshness
 from stream_app.tools.bench.learning_cost import measure_fold
+from stream_app.tools.bench.load import measure_load
 from stream_app.tools.bench.results import (
     BenchReport,
     FreshnessResults,
+    LoadResults,
     Machine,
 )
 from stream_app.tools.bench.throughput import measure_throughput
@@ -41,6 +43,14 @@ def bench(
             "headrace\\[neural].",
         ),
     ] = False,
+    load: Annotated[
+        bool,
+        typer.Option(
+            "--load",
+            help="Measure one and two workers under load, too: catching up with a backlog, freshness at 50, 80, 100 "
+            "and 200 % of the capacity.",
+        ),
+    ] = False,
     report: Annotated[Path, typer.Option(help="File of the results.")] = Path("build/bench.json"),
 ) -> None:
     """Measure Headrace on this machine: throughput compared with bare Faust agents, freshness, reads, the fold.
@@ -64,12 +74,17 @@ def bench(
         with_trainer = (
             measure_freshness(rate, seconds, users, update_status, trainer=True) if trainer else None
         )
+        loads = [
+            measure_load(workers, events, seconds, users, update_status)
+            for workers in ((1, 2) if load else ())
+        ]
     results = BenchReport(
         machine=Machine(python=platform.python_version(), cores=len(os.sched_getaffinity(0))),
         throughput=throughput,
         freshness=freshness,
         fold=fold,
         freshness_with_trainer=with_trainer,
+        load=loads,
     )
     report.parent.mkdir(parents=True, exist_ok=True)
     write_report(results, report)
@@ -110,10 +125,25 @@ def results_table(results: BenchReport) -> Table:
     ):
         if freshness is not None:
             _add_freshness(table, freshness, suffix)
+    for each in results.load:
+        _add_load(table, each)
     table.add_row("fold, all models", f"{fold.fold_us:.1f}", "µs per interaction")
     for name, cost in fold.by_model.items():
         table.add_row(f"  {name}", f"{cost:.1f}", "µs")
     return table
+
+
+def _add_load(table: Table, results: LoadResults) -> None:
+    workers = f"{results.workers} worker{'s' * (results.workers > 1)}"
+    cpu = f"events/s  ({results.cpu_us_per_event:.0f} µs CPU per event)"
+    table.add_row(f"{workers}: catching up", f"{results.catch_up_rate:,.0f}", cpu)
+    for step in results.steps:
+        table.add_row(
+            f"  freshness p50 at {step.share:.0%}, {step.rate:,.0f} events/s",
+            f"{step.freshness_ms.p50:.1f}",
+            f"ms, p99 {step.freshness_ms.p99:.1f} ms; {step.backlog:,} events behind, "
+            f"caught up in {step.catch_up_seconds:.1f} s",
+        )
 
 
 def _add_freshness(table: Table, freshness: FreshnessResults, suffix: str) -> None:

@@ -100,6 +100,47 @@ class FreshnessResults(msgspec.Struct, frozen=True, kw_only=True):
     model_version: int = 0
 
 
+class LoadStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Events at a share of the capacity.
+
+    Attributes
+    ----------
+    share, rate
+        Share of the capacity, and the events per second that were sent.
+    freshness_ms
+        Time from each event to its list in Redis; above 10 s it is unknown, and 10 s here.
+    backlog
+        Events without an outcome when the last one was sent.
+    catch_up_seconds
+        Time from then until every event was processed and every list published.
+    """
+
+    share: float
+    rate: float
+    freshness_ms: Percentiles
+    backlog: int
+    catch_up_seconds: float
+
+
+class LoadResults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number of workers do under load.
+
+    Attributes
+    ----------
+    catch_up_rate
+        Events per second from a backlog until every list is published: the capacity.
+    cpu_us_per_event
+        CPU time of all workers per event of the backlog.
+    steps
+        Shares of the capacity, in order.
+    """
+
+    workers: int
+    catch_up_rate: float
+    cpu_us_per_event: float
+    steps: list[LoadStep]
+
+
 class FoldResults(msgspec.Struct, frozen=True):
     """CPU time per interaction in microseconds.
 
@@ -123,10 +164,11 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that ``make bench`` measures; `freshness_with_trainer` is None unless it is asked for."""
+    """Everything that ``make bench`` measures; `load` and `freshness_with_trainer` only if they are asked for."""
 
     machine: Machine
     throughput: ThroughputResults
     freshness: FreshnessResults
     fold: FoldResults
     freshness_with_trainer: FreshnessResults | None = None
+    load: list[LoadResults] = []

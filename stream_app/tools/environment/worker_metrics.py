@@ -23,6 +23,7 @@ _METRIC_FIELDS: Final = {
     "headrace_degraded_users": "pending_users",
     "headrace_replica_lag_messages": "replica_lag",
     "headrace_ready": "ready",
+    "process_cpu_seconds_total": "cpu_seconds",
 }
 _TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
 
@@ -44,6 +45,8 @@ class ScrapedMetrics(msgspec.Struct, frozen=True, kw_only=True):
         Interactions that replicas have not folded yet.
     ready
         Number of ready workers.
+    cpu_seconds
+        CPU time of the processes; 0 where the operating system does not tell it.
     freshness
         Seconds from an event's broker timestamp to its list in Redis.
     """
@@ -60,6 +63,7 @@ class ScrapedMetrics(msgspec.Struct, frozen=True, kw_only=True):
     pending_users: float = 0.0
     replica_lag: float = 0.0
     ready: float = 0.0
+    cpu_seconds: float = 0.0
     freshness: HistogramBuckets = HistogramBuckets()
 
     def __add__(self, other: "ScrapedMetrics") -> "ScrapedMetrics":

@@ -20,6 +20,8 @@ from stream_app.tools.bench.results import (
     ConsumerRun,
     FoldResults,
     FreshnessResults,
+    LoadResults,
+    LoadStep,
     Machine,
     Percentiles,
     ThroughputResults,
@@ -138,6 +140,21 @@ def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> N
         "fold, all models 31.4 µs per interaction",
         "index and sessions 2.7 µs",
         "popularity 1.6 µs",
+    ]
+
+    step = LoadStep(
+        share=0.5,
+        rate=1_234.0,
+        freshness_ms=Percentiles(12.04, 31.0),
+        backlog=1_024,
+        catch_up_seconds=0.44,
+    )
+    load = LoadResults(workers=2, catch_up_rate=2_468.0, cpu_us_per_event=801.6, steps=[step])
+    assert [
+        row for row in printed_rows(structs.replace(report, load=[load])) if row not in printed_rows(report)
+    ] == [
+        "2 workers: catching up 2,468 events/s (802 µs CPU per event)",
+        "freshness p50 at 50%, 1,234 events/s 12.0 ms, p99 31.0 ms; 1,024 events behind, caught up in 0.4 s",
     ]
 
     second = structs.replace(freshness, freshness_ms=Percentiles(22.0, 55.0), model_version=4)
