@@ -70,8 +70,8 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     def ack(self, message: Any) -> bool:
         """Note that an event of the current assignment was processed.
 
-        Faust's compiled streams count by themselves, without this method: they skip events of an earlier assignment,
-        and the agent marks those that became so while it had them.
+        The stream calls it (`stream_app.worker.direct_stream`), except for messages that the agent has marked because
+        it dropped them while their partition was revoked.
         """
         if message.generation_id == self.app.consumer_generation_id:
             return bool(super().ack(message))

@@ -33,7 +33,7 @@ class DirectDelivery:
     app
         The Faust application.
     deliver
-        Faust's own delivery.
+        Faust's own delivery, which ignores messages of earlier assignments.
     """
 
     def __init__(self, app: Any, deliver: _Deliver) -> None:
@@ -48,6 +48,8 @@ class DirectDelivery:
         handler = self._callbacks.get(message.tp)
         channels: Collection[Any] = getattr(handler, "channels", ())
         if len(channels) != 1 or not self._flow_control.is_active():
+            return self._deliver(message)
+        if message.generation_id != self._app.consumer_generation_id:
             return self._deliver(message)
         channel = next(iter(channels))
         queue = channel.queue

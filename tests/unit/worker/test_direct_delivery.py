@@ -23,6 +23,7 @@ class Delivery:
     def __init__(self, folder: Path) -> None:
         self.app: Any = make_faust_app(Settings(data_dir=folder), 4, "memory://", Metrics())
         self.app.flow_control.resume()
+        self.app.consumer_generation_id = 1
         queue = self.app.FlowControlQueue(maxsize=8, clear_on_resume=True)
         self.channel = self.app.topic(CLICKS.topic, schema=RawSchema()).clone_using_queue(queue)
         self.calls: list[str] = []
@@ -72,7 +73,9 @@ async def test_a_message_that_finds_a_full_queue_is_delivered_by_faust(delivery:
     assert delivery.channel.queue.qsize() == 8
 
 
-@pytest.mark.parametrize("reason", ["suspended", "two streams", "another schema", "unknown partition"])
+@pytest.mark.parametrize(
+    "reason", ["suspended", "two streams", "another schema", "unknown partition", "earlier assignment"]
+)
 async def test_faust_delivers_where_its_own_ways_are_needed(delivery: Delivery, reason: str) -> None:
     app = delivery.app
     match reason:
@@ -84,6 +87,8 @@ async def test_faust_delivers_where_its_own_ways_are_needed(delivery: Delivery, 
             delivery.handler.channels = {
                 app.topic("other", schema=faust.Schema(value_type=bytes)).clone(is_iterator=True)
             }
+        case "earlier assignment":
+            app.consumer_generation_id = 2
         case _:
             app.topics._tp_to_callback.clear()
     waiting = delivery.deliver(delivery.message(0))
