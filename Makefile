@@ -85,38 +85,42 @@ $(INSTALL_STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka
 	wait $$prepared || { cat build/prepare.log >&2; exit 1; }; tail -n 1 build/prepare.log
 	@touch $@
 
-# The reports of benchmarks are in this folder.
-build:
-	@mkdir -p $@
-
 demo: $(INSTALL_STAMP)
 	@$(PY) -m stream_app demo $(ARGS)
 
-bench: $(INSTALL_STAMP) | build
+bench: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench $(ARGS)
 
 bench-starts: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.starts $(ARGS)
 
-bench-bandit: $(INSTALL_STAMP) | build
+bench-bandit: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench.bandit $(ARGS)
 
-bench-drift: $(INSTALL_STAMP) | build
+bench-drift: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench.drift $(ARGS)
 
-bench-encoders: $(INSTALL_STAMP) | build
+bench-encoders: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench.encoders $(ARGS)
 
-bench-neural: $(INSTALL_STAMP) | build
+bench-neural: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench.neural $(ARGS)
 
-bench-options: $(INSTALL_STAMP) | build
+bench-options: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench.training_options $(ARGS)
 
-closed-loop: $(INSTALL_STAMP) | build
+closed-loop: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app.tools.bench.closed_loop $(ARGS)
 
-estimators: $(INSTALL_STAMP) | build
+estimators: $(INSTALL_STAMP)
+	@mkdir -p build
 	@$(PY) -m stream_app evaluate estimators --report build/estimators.json $(ARGS)
 
 lint: $(INSTALL_STAMP)
