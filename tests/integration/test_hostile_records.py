@@ -1,4 +1,4 @@
-"""Ten thousand invalid records among ten thousand valid events: these are accepted, those are dead-lettered."""
+"""Thousands of invalid records among as many valid events: these are accepted, those are dead-lettered."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import pytest
 from kafka import KafkaProducer
 
 from state.row import UserRow
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.hostile_records import N_INVALID, N_VALID, LabeledRecord, generate_records
+from tests.support.hostile_records import LabeledRecord, generate_records
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
 from tests.support.worker_handle import WorkerHandle
 from topics.catalog import (
@@ -39,10 +40,11 @@ SentRecord = tuple[LabeledRecord, tuple[int, int]]
 """A record with its partition and offset."""
 
 
+@pytest.mark.parametrize("n", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_valid_events_are_accepted_and_invalid_records_become_dead_letters(
-    servers: EmbeddedServers, tmp_path: Path
+    servers: EmbeddedServers, tmp_path: Path, n: int
 ) -> None:
-    records = generate_records(seed=20_260)
+    records = generate_records(seed=20_260, n_valid=n, n_invalid=n)
     with clean_environment(servers, tmp_path) as environment:
         worker = environment.start_worker().wait_until_ready()
         pid = worker.pid
@@ -53,8 +55,8 @@ def test_valid_events_are_accepted_and_invalid_records_become_dead_letters(
             "every record to have an outcome",
         )
         worker.wait_until(lambda: environment.uncommitted() == 0, "every record to be committed")
-        assert worker.events("accepted") == N_VALID
-        assert worker.events("dead_lettered") == N_INVALID
+        assert worker.events("accepted") == n
+        assert worker.events("dead_lettered") == n
         assert worker.events("duplicate") == worker.events("rekeyed") == worker.events("replayed") == 0
         rows = check_valid_events(environment, [each for each in sent if each[0].reason is None])
         check_invalid_records(environment, worker, [each for each in sent if each[0].reason is not None])

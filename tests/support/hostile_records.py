@@ -26,10 +26,6 @@ from topics.catalog import (
 )
 from topics.codec import RejectReason
 
-N_VALID = 10_000
-
-N_INVALID = 10_000
-
 TOO_LONG_IDS: Final = (
     "x" * 257,
     "x" * 5_000,
@@ -353,13 +349,13 @@ class LabeledRecord(NamedTuple):
     reason: RejectReason | None
 
 
-def generate_records(seed: int) -> list[LabeledRecord]:
+def generate_records(seed: int, *, n_valid: int, n_invalid: int) -> list[LabeledRecord]:
     """Valid and invalid records, shuffled."""
     factory = RecordFactory(seed)
     rng = factory.rng
     sent: list[LabeledRecord] = []
     weights = np.array([0.4, 0.15, 0.15, 0.1, 0.1, 0.02, 0.08])
-    for index in rng.choice(len(SHOP_TOPICS), N_VALID, p=weights):
+    for index in rng.choice(len(SHOP_TOPICS), n_valid, p=weights):
         spec = SHOP_TOPICS[index]
         # An erased user has no other events, which an erasure would remove.
         user = f"gone-{len(sent)}" if spec is ERASURES else _user_id(int(rng.integers(400)))
@@ -370,7 +366,7 @@ def generate_records(seed: int) -> list[LabeledRecord]:
                 KafkaRecord(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None
             )
         )
-    for index in rng.integers(len(SHOP_TOPICS), size=N_INVALID):
+    for index in rng.integers(len(SHOP_TOPICS), size=n_invalid):
         spec = SHOP_TOPICS[index]
         user = _user_id(int(rng.integers(400)))
         invalid_record = factory.make_invalid(spec, user)
