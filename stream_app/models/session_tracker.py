@@ -234,6 +234,10 @@ class SessionTracker(Estimator, Restorable):
         self._choices.reserve(row + 1)
         return self._choices.count(row, item, ts, weight, group, self._index.hashes)
 
+    def frequent_choices(self, user: str, ts: float, group: int, n_choices: float) -> Items:
+        """The items that a user chose at least `n_choices` times lately; see `RepeatedChoices.frequent`."""
+        return self._choices.frequent(self._users.find(user), ts, int(group), n_choices)
+
     def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
         """Copies of a user's newest items of a stream and their times, oldest first."""
         row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).find(user)

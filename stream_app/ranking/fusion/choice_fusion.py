@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
 from stream_app.models.estimator import Estimator
-from stream_app.models.interaction_kinds import KIND_WEIGHTS
+from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import OVERLOAD_SAMPLE, ModelSet
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.offset_sample import is_sampled
+from stream_app.models.repeated_choices import ChoiceGroup
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.rank_fusion import FusedList
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
@@ -28,6 +29,12 @@ SAMPLING_INTERVAL: Final = 16
 
 MIN_CHOICES: Final = 200
 """Choices that a ranker must have learned before its order is used."""
+
+MAX_REPETITIONS: Final = 5.0
+"""Decayed number of choices of an item by a user from which on a further one is not learned.
+
+Sessions with more are rare. One visitor's hundreds of clicks on an item would teach a ranker to put it first for all.
+"""
 
 Proposal = tuple[Model, Candidates]
 
@@ -45,7 +52,8 @@ class ChoiceFusion(Estimator, Restorable):
     It learns one choice at a time, as part of the fold: before an interaction reaches the models, the shortlist for
     the user is computed, and the ranker learns the chosen item. A choice costs as much as ranking a list, so all are
     learned only at first, then one in several (`SAMPLING_SCHEDULE`), and fewer of those while the worker is
-    overloaded. They are sampled by offset: every replica and every replay samples the same ones otherwise.
+    overloaded. They are sampled by offset: every replica and every replay samples the same ones otherwise. Of a user
+    who chooses an item again and again, `MAX_REPETITIONS` choices of it are learned.
 
     Parameters
     ----------
@@ -141,8 +149,14 @@ class ChoiceFusion(Estimator, Restorable):
             return
         context = self._models.context_from_tracker(interaction.user_id, interaction.segments)
         item = self._index.find(interaction.lines[0].item_id) if interaction.lines else NO_ITEM
-        if item >= 0 and len(context.items):
+        if item >= 0 and len(context.items) and not self._is_repeated(interaction, item):
             self.learn_choice(context, item)
+
+    def _is_repeated(self, interaction: Interaction, item: int) -> bool:
+        stream = KIND_STREAMS.get(interaction.kind)
+        group = ChoiceGroup.FEEDBACK if stream is None else stream
+        tracker = self._models.tracker
+        return item in tracker.frequent_choices(interaction.user_id, interaction.ts, group, MAX_REPETITIONS)
 
     def is_sampled(self, interaction: Interaction) -> bool:
         """Whether an interaction is learned; depends on the interactions so far, the offset, and overload."""
