@@ -30,10 +30,11 @@ SAMPLING_INTERVAL: Final = 16
 MIN_CHOICES: Final = 200
 """Choices that a ranker must have learned before its order is used."""
 
-MAX_REPETITIONS: Final = 5.0
+MAX_REPETITIONS: Final = 20.0
 """Decayed number of choices of an item by a user from which on a further one is not learned.
 
-Sessions with more are rare. One visitor's hundreds of clicks on an item would teach a ranker to put it first for all.
+Of 906,140 clicks of Diginetica 2 are such choices. One visitor's hundreds of clicks on an item would teach a ranker
+to put it first for all.
 """
 
 Proposal = tuple[Model, Candidates]
