@@ -50,13 +50,14 @@ class DirectStream(faust.Stream):  # type: ignore[misc]
                     event = queue.get_nowait()
                 if not self._is_current(event.message):
                     continue
-                state = self._begin(event)
+                state, is_processed = self._begin(event), False
                 try:
                     yield event
+                    # Not reached if the agent was cancelled, or failed.
+                    is_processed = True
                 finally:
                     self.current_event = None
-                # Not reached if the agent was cancelled, or failed.
-                self._end(event, state)
+                    self._end(event, state, is_processed=is_processed)
         except StopAsyncIteration:
             # Faust puts it into the queue to end the agent.
             return
@@ -76,6 +77,7 @@ class DirectStream(faust.Stream):  # type: ignore[misc]
         if not message.tracked and message.topic in self.app.topics._acking_topics:  # noqa: SLF001  # as Faust does
             message.tracked = True
             self.app.consumer.track_message(message)
+        self.app.consumer.begin(message)
         state = self._on_stream_event_in(message.tp, message.offset, self, event)
         # Faust's tables ask for it.
         _current_event.set(weakref.ref(event))
@@ -83,11 +85,13 @@ class DirectStream(faust.Stream):  # type: ignore[misc]
         self.events_total += 1
         return state
 
-    def _end(self, event: Any, state: Any) -> None:
-        if not self.enable_acks:
-            return
-        message = event.message
-        is_counted = event.ack()
+    def _end(self, event: Any, state: Any, *, is_processed: bool) -> None:
+        message, consumer = event.message, self.app.consumer
+        # An agent marks an event that it drops.
+        if is_processed and not message.acked:
+            consumer.end(message)
+            if event.ack():
+                self._on_message_out(message.tp, message.offset, message)
+        else:
+            consumer.release(message)
         self._on_stream_event_out(message.tp, message.offset, self, event, state)
-        if is_counted:
-            self._on_message_out(message.tp, message.offset, message)

@@ -40,6 +40,7 @@ class Consumer(DirectConsumer):
         self._committed_offset: Any = defaultdict(lambda: None)
         self._unacked_messages: Any = set()
         self._removed: Any = {}
+        self._begun: Any = {}
         self._paused_partitions: Any = set()
         self._is_positioned = True
         self._waiting_for_ack = None

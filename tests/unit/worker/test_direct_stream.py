@@ -30,10 +30,20 @@ class Consumer(DirectConsumer):
         self._acked: Any = defaultdict(list)
         self._acked_index: Any = defaultdict(set)
         self._committed_offset: Any = defaultdict(lambda: None)
+        self._gap: Any = defaultdict(list)
+        self._begun: Any = {}
+        self._removed: Any = {}
+        self._is_positioned = True
         self._unacked_messages: Any = set()
         self._waiting_for_ack = None
         self._n_acked = 0
         self._on_message_in = app.sensors.on_message_in
+
+    def to_commit(self) -> dict[TP, int]:
+        """What a commit would cover; Faust takes it as committed."""
+        offsets = self._filter_committable_offsets([CLICKS])
+        self._committed_offset.update(offsets)
+        return offsets
 
     @property
     def counted(self) -> list[int]:
@@ -153,6 +163,46 @@ async def test_an_event_whose_agent_is_cancelled_before_it_is_processed_is_not_c
     await agent.took.wait()
     await agent.stop()
     assert agent.consumer.counted == [0]
+
+
+@pytest.mark.parametrize("committed", [None, 10])
+async def test_an_event_that_failed_is_not_committed_with_the_events_after_it(
+    agent: Agent, committed: int | None
+) -> None:
+    first = committed or 0
+    agent.consumer._committed_offset[CLICKS] = committed
+    agent.deliver(first)
+    await agent.until(lambda: agent.consumer.counted == [first])
+    agent.may_go_on.clear()
+    agent.took.clear()
+    agent.deliver(first + 1)
+    await agent.took.wait()
+    agent.task.cancel()
+    await asyncio.gather(agent.task, return_exceptions=True)
+    assert not agent.consumer._unacked_messages, "a rebalance would wait for it"
+    agent.may_go_on.set()
+    agent.task = asyncio.create_task(agent._run())  # as Faust's supervisor does
+    for offset in (2, 3):
+        agent.deliver(first + offset)
+    await agent.until(lambda: agent.consumer.counted[-1:] == [first + 3])
+    assert agent.consumer.to_commit() == {CLICKS: first + 1}
+    agent.deliver(first + 4)
+    await agent.until(lambda: agent.consumer.counted[-1:] == [first + 4])
+    assert agent.consumer.to_commit() == {}
+
+
+async def test_an_event_that_the_agent_drops_is_not_committed(agent: Agent) -> None:
+    agent.may_go_on.clear()
+    agent.deliver(0)
+    await agent.took.wait()
+    event = agent.stream.current_event
+    assert event is not None
+    event.message.acked = True
+    agent.may_go_on.set()
+    agent.deliver(1)
+    await agent.until(lambda: agent.consumer.counted == [1])
+    assert agent.consumer.to_commit() == {}
+    assert not agent.consumer._unacked_messages
 
 
 async def test_the_agent_ends_after_the_events_before_its_end(agent: Agent) -> None:
