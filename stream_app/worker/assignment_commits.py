@@ -94,6 +94,13 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self.release(message)
         return False
 
+    async def on_task_error(self, exc: BaseException) -> None:
+        """End the worker after an agent failed: the event is read again after the start.
+
+        Faust would commit, and let the agent go on with the next event.
+        """
+        await self.app.crash(exc)
+
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """Take up an assignment."""
         self._is_positioned = False

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from stream_app.metrics import Metrics
-from stream_app.worker.agents.failures import end_worker
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.direct_delivery import RawSchema
 from topics.catalog import CATALOG_ITEMS
@@ -48,4 +47,4 @@ def declare_catalog_agent(app: Any, events: CatalogEventHandler) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]
             events.handle(event.message)
 
-    app.agent(topic, name="catalog", on_error=end_worker)(catalog)
+    app.agent(topic, name="catalog")(catalog)

@@ -17,7 +17,6 @@ from stream_app.kafka.event_origin import EventOrigin, read_origin
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.pending_queue import PendingQueue
 from stream_app.stage_metrics import StageTimes, WorkStage
-from stream_app.worker.agents.failures import end_worker
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.direct_delivery import RawSchema
 from stream_app.worker.event_processor import EventProcessor
@@ -232,4 +231,4 @@ def declare_users_agent(
                 # The new owner of its partition reads it again: Faust must not count it.
                 message.acked = True
 
-    app.agent(topic, name="users", on_error=end_worker)(users)
+    app.agent(topic, name="users")(users)

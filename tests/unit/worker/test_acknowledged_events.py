@@ -112,6 +112,20 @@ async def test_an_event_that_was_processed_during_a_revocation_is_not_committed_
     assert consumer.to_commit() == {}
 
 
+async def test_a_failure_of_an_agent_ends_the_worker_and_commits_nothing() -> None:
+    consumer, failures = Consumer(), []
+
+    async def crash(error: BaseException) -> None:
+        failures.append(error)
+
+    consumer.app.crash = crash
+    assert consumer.ack(consumer.fetch(0))
+    error = ValueError("a defect")
+    await consumer.on_task_error(error)
+    assert failures == [error]
+    assert consumer.committed == []
+
+
 async def test_nothing_is_committed_before_the_partitions_have_their_positions() -> None:
     consumer = Consumer()
     await consumer.rebalance()

@@ -23,6 +23,7 @@ class Consumer(DirectConsumer):
         self._acked: dict[Any, list[int]] = {CLICKS: []}
         self._committed_offset = {CLICKS: committed}
         self._removed: dict[Any, tuple[int, int]] = {}
+        self._begun: Any = {}
         self._reported: dict[Any, int] = {}
         self.skipped: list[tuple[str, int, int, int]] = []
         self.on_skipped = lambda *found: self.skipped.append(found)
