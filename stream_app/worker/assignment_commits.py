@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from faust.transport.drivers import aiokafka as faust_kafka
-from mode.utils.futures import notify
 
 
 class _ReadOffset(int):
@@ -80,7 +79,9 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     def release(self, message: Any) -> None:
         """Let a rebalance, or the end of the worker, wait no longer for an event that is not counted."""
         self._unacked_messages.discard(message)
-        notify(self._waiting_for_ack)
+        waiting = self._waiting_for_ack
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
     def ack(self, message: Any) -> bool:
         """Note that an event of the current assignment was processed.

@@ -33,7 +33,7 @@ MIN_CHOICES: Final = 200
 MAX_REPETITIONS: Final = 20.0
 """Decayed number of choices of an item by a user from which on a further one is not learned.
 
-Of 906,140 clicks of Diginetica 2 are such choices. One visitor's hundreds of clicks on an item would teach a ranker
+Of 906,140 clicks of Diginetica 2 are such choices. One user's hundreds of clicks on an item would teach a ranker
 to put it first for all.
 """
 

@@ -50,14 +50,15 @@ def _run_broker(target: Path) -> None:
     from kafka import KafkaConsumer, KafkaProducer  # noqa: PLC0415  # see above
 
     from topics import admin  # noqa: PLC0415  # see above
+    from topics.client_arguments import client_arguments  # noqa: PLC0415  # see above
 
     with _RecordedBroker(target) as broker:
         admin.create([CLICKS], broker.address, partitions=1, replication=1)
-        producer = KafkaProducer(bootstrap_servers=broker.address, acks="all")
+        producer = KafkaProducer(**client_arguments(broker.address), acks="all")
         producer.send(CLICKS.name, b"value", b"key").get(timeout=60)
         producer.close()
         consumer = KafkaConsumer(
-            CLICKS.name, bootstrap_servers=broker.address, group_id="prepare", auto_offset_reset="earliest"
+            CLICKS.name, **client_arguments(broker.address), group_id="prepare", auto_offset_reset="earliest"
         )
         consumer.poll(timeout_ms=5_000, max_records=1)
         consumer.close()

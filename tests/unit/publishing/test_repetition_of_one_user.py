@@ -14,16 +14,16 @@ REPEATED = "<b>mine</b>"
 
 
 async def lists_after(folder: Path, repetitions: int, fusion: str) -> dict[str, list[str]]:
-    """The popular list and those of 50 users who return after one visitor has clicked an item again and again."""
+    """The popular list and those of 50 users who return after one user has clicked an item again and again."""
     models = ["popularity", "item_to_item", "session_knn", "item_vectors"]
     worker = InMemoryWorker(folder, models=models, fusion=fusion, flush_users=64)
     for number, user in enumerate(USERS):
         for item in itertools.islice(itertools.cycle(ITEMS), number % 5, number % 5 + 3):
             worker.accept(worker.click(user, item))
             worker.clock.now += 1.0
-    worker.accept(worker.click("visitor", ITEMS[0]))
+    worker.accept(worker.click("eager", ITEMS[0]))
     for _ in range(repetitions):
-        worker.accept(worker.click("visitor", REPEATED))
+        worker.accept(worker.click("eager", REPEATED))
     worker.clock.now += 3_600.0
     for user in USERS:
         worker.accept(worker.click(user, ITEMS[7]))
@@ -34,7 +34,7 @@ async def lists_after(folder: Path, repetitions: int, fusion: str) -> dict[str, 
 
 
 @pytest.mark.parametrize("fusion", ["rrf", "learned"])
-async def test_300_clicks_of_one_visitor_move_no_list(tmp_path: Path, fusion: str) -> None:
+async def test_300_clicks_of_one_user_move_no_list(tmp_path: Path, fusion: str) -> None:
     few = await lists_after(tmp_path / "few", 5, fusion)
     many = await lists_after(tmp_path / "many", 300, fusion)
     assert many == few
