@@ -26,7 +26,7 @@ help:
 	@echo '  make demo     run a generated shop, Kafka, Redis and workers on this machine, shown live'
 	@echo '                make demo ARGS="--seconds 60"     ARGS passes options; ARGS="--help" lists them'
 	@echo '  make install  install all dependencies into .venv; the other targets run it if needed'
-	@echo '  make test     lint and all tests except the slow ones and the faults (10 min on two cores)'
+	@echo '  make test     lint and all tests except the slow ones and the faults (10 to 20 min on two cores)'
 	@echo '  make test-slow      tests of the benchmarks, mutation testing, a share of the fuzzing (up to 20 min)'
 	@echo '  make fuzz     a million fuzzed records; ARGS="--records 100000 --seed 3" for others'
 	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold (13 min)'
