@@ -300,9 +300,37 @@ class FencedTableManager(TableManager):  # type: ignore[misc]
             recovery = self._recovery = FencedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return recovery
 
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """End a recovery of the partitions."""
+        self.recovery.is_revoked = True
+        super().on_partitions_revoked(revoked)
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """Recover the partitions of a new assignment."""
+        self.recovery.is_revoked = False
+        await super().on_rebalance(*args, **kwargs)
+
 
 class FencedRecovery(Recovery):  # type: ignore[misc]
-    """Faust's recovery service; `FencedTableManager.recover` reads the changelog."""
+    """Faust's recovery service; `FencedTableManager.recover` reads the changelog.
+
+    Attributes
+    ----------
+    is_revoked
+        Whether the partitions were revoked, and none are assigned yet.
+    """
+
+    is_revoked = False
+
+    async def _wait(self, *args: Any, **kwargs: Any) -> None:
+        """Wait for a step of a recovery, which ends when the partitions are revoked.
+
+        Faust notices the next assignment alone. A recovery that ends before it would resume the flow of messages in
+        the middle of a revocation, and those that come then are read by nobody.
+        """
+        await super()._wait(*args, **kwargs)
+        if self.is_revoked:
+            raise RebalanceAgain
 
     @Recovery.task  # type: ignore[untyped-decorator]
     async def _restart_recovery(self) -> None:
