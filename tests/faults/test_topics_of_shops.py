@@ -68,7 +68,9 @@ def test_events_of_topics_made_anew_are_counted(
         admin.create(catalog(environment.settings.app_id), broker, partitions=PARTITIONS, replication=1)
         if running:
             # It notices by itself, and restarts as the same process.
-            worker.wait_until(lambda: "created anew; restarting" in worker.log, "the restart", seconds=240)
+            worker.wait_until(
+                lambda: worker.has_logged("created anew; restarting"), "the restart", seconds=240
+            )
             worker.wait_until_ready()
         else:
             status, report = environment.run_command("doctor")
@@ -120,7 +122,7 @@ def test_records_that_retention_removed_are_counted(
             worker = environment.start_worker().wait_until_ready()
             wait_for(worker, len(USERS))
             assert skipped(worker) == 3 * len(USERS)
-        assert "retention removed" in worker.log
+        assert worker.has_logged("retention removed")
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
         assert worker.terminate() == 0
         # Another start does not count them again.
