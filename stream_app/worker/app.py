@@ -31,6 +31,7 @@ from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.catch_up_barrier import CatchUpBarrier
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.direct_stream import is_current
 from stream_app.worker.erasures import WorkerErasures
 from stream_app.worker.event_forwarder import EventForwarder
 from stream_app.worker.faust_app import make_faust_app
@@ -209,17 +210,13 @@ class Worker:
             self.catch_up_barrier,
             self._forward,
             self.store_retry,
-            self._is_current_assignment,
+            partial(is_current, app),
         )
         declare_catalog_agent(app, components.catalog_events)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_before_shutdown.connect(self._on_before_shutdown, weak=False)
         app.task(self._run)
-
-    def _is_current_assignment(self, message: Any) -> bool:
-        app = self.app
-        return bool(message.generation_id == app.consumer_generation_id and app.flow_control.is_active())
 
     async def _forward(self, message: Any, user_id: str) -> None:
         try:

@@ -22,6 +22,11 @@ _TURN_SECONDS: Final = 0.002
 """Seconds of work on events that wait in the queue, after which other tasks run."""
 
 
+def is_current(app: Any, message: Any) -> bool:
+    """Whether a message is of the current assignment; the new owner of its partition reads another one again."""
+    return bool(app.flow_control.is_active() and message.generation_id == app.consumer_generation_id)
+
+
 class DirectStream(faust.Stream):  # type: ignore[misc]
     """A stream over one channel of events, for agents that iterate over `events`."""
 
@@ -48,7 +53,7 @@ class DirectStream(faust.Stream):  # type: ignore[misc]
                     continue  # a rebalance may have emptied the queue
                 else:
                     event = queue.get_nowait()
-                if not self._is_current(event.message):
+                if not is_current(self.app, event.message):
                     continue
                 state, is_processed = self._begin(event), False
                 try:
@@ -66,11 +71,6 @@ class DirectStream(faust.Stream):  # type: ignore[misc]
             if started_here:
                 await self.stop()
                 self.service_reset()
-
-    def _is_current(self, message: Any) -> bool:
-        """Whether a message is of the current assignment; the new owner of its partition reads another one again."""
-        app = self.app
-        return bool(app.flow_control.is_active() and message.generation_id == app.consumer_generation_id)
 
     def _begin(self, event: Any) -> Any:
         message = event.message
