@@ -18,7 +18,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from faust.transport.drivers import aiokafka as faust_kafka
@@ -237,18 +237,15 @@ class DirectConsumer(AssignmentConsumer):
         assigned = [tp for tp in committed if self.app.topics.acks_enabled_for(tp.topic)]
         if not assigned:
             return
-        known = {}
-        for tp in assigned:
-            # The rows may be behind the committed offset, if the changelog lost records. A committed offset of 0 is
-            # one: an operator has set it, to read all records again.
-            offsets = [each for each in (committed[tp], self._stored_offset(tp)) if each is not None]
-            if offsets:
-                known[tp] = min(offsets)
+        known = self._known_offsets(committed, assigned)
         beginnings, ends = await self.earliest_offsets(*assigned), await self.highwaters(*assigned)
         if any(offset > ends[tp] for tp, offset in known.items()):
             # An earlier version may have committed records of a transaction that is still open.
             ends = await log_ends(self.broker, list(known))
         passed = {}
+        # aiokafka does not seek these, and a fetch that the rebalance has overtaken may have moved the position.
+        for tp in [each for each in assigned if not committed[each]]:
+            await self.seek(tp, known.get(tp, beginnings[tp]))
         for tp, offset in known.items():
             start = self._first_left(tp, offset, beginnings[tp], ends[tp])
             if start is None and offset != (beginnings[tp] if committed[tp] is None else committed[tp]):
@@ -268,6 +265,17 @@ class DirectConsumer(AssignmentConsumer):
             await self.positions.begin({tp: passed.get(tp, known.get(tp, beginnings[tp])) for tp in assigned})
         if passed:
             await self._commit(passed)
+
+    def _known_offsets(self, committed: Mapping[Any, int | None], assigned: Iterable[Any]) -> dict[Any, int]:
+        """The next offset to read of each partition, where Kafka or the rows know it."""
+        known = {}
+        for tp in assigned:
+            # The rows may be behind the committed offset, if the changelog lost records. A committed offset of 0 is
+            # one: an operator has set it, to read all records again.
+            offsets = [each for each in (committed[tp], self._stored_offset(tp)) if each is not None]
+            if offsets:
+                known[tp] = min(offsets)
+        return known
 
     def _stored_offset(self, tp: Any) -> int | None:
         """The offset that is stored with the rows."""
