@@ -229,9 +229,10 @@ class Worker:
     async def _recover_table(self, partitions: Collection[int]) -> None:
         self.status.enter(Stage.RECOVERING)
         await self.store_retry.run(lambda: self._recover_rows(partitions))
-        later = self.positions.later_event_logs()
-        await self.topic_watch.record(later)
-        if await self.topic_watch.verify():
+        generation = self.fence.generation
+        await self.topic_watch.record(self.positions.later_event_logs())
+        # The partitions may have been revoked meanwhile: Faust ends this call with the next assignment.
+        if await self.topic_watch.verify() and self.fence.generation == generation:
             self._recovered.set()
 
     async def _recover_rows(self, partitions: Collection[int]) -> None:
