@@ -16,6 +16,12 @@ from stream_app.worker.table_recovery import FencedTableManager
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _REBALANCE_TIMEOUT: Final = 60.0
+_POLL_INTERVAL: Final = 10 * 365 * 86_400.0
+"""Seconds without a fetch after which aiokafka leaves the group, and joins it again only after the next fetch.
+
+A worker fetches nothing during a recovery, and after a while none if it waits for logs, Redis or the disk. If it left
+the group then, it would suspend the flow of messages, fetch nothing, and never join again.
+"""
 
 
 def make_faust_app(settings: Settings, partitions: int, table_store: str, metrics: Metrics) -> faust.App:
@@ -44,6 +50,7 @@ def make_faust_app(settings: Settings, partitions: int, table_store: str, metric
         broker_heartbeat_interval=settings.session_timeout / 4,
         # No member is removed from the group before its lease ends.
         broker_rebalance_timeout=max(_REBALANCE_TIMEOUT, settings.session_timeout),
+        broker_max_poll_interval=_POLL_INTERVAL,
         broker_commit_interval=1.0,
         producer_linger=settings.producer_linger,
         producer_max_batch_size=_BATCH_BYTES,
