@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 
 from faust.transport.drivers import aiokafka as faust_kafka
 
+from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_ends
 from stream_app.kafka.metadata_backoff import pause_after_failed_updates
@@ -181,7 +182,7 @@ class DirectConsumer(AssignmentConsumer):
             ended.cancel()
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets once no fetch is in progress.
+        """Seek to the committed offsets once no fetch is in progress; repeat it while no broker answers.
 
         Faust seeks while an earlier fetch may still be waiting. The result of that fetch would move the position past
         records that are never delivered: Faust takes such a gap for compaction, and commits over it.
@@ -189,11 +190,14 @@ class DirectConsumer(AssignmentConsumer):
         was_active = self.flow_active
         self.stop_flow()
         await self._idle.wait()
+        await retry_while_unavailable(self._seek_all, "seek of the partitions")
+        if was_active:
+            self.resume_flow()
+
+    async def _seek_all(self) -> None:
         self._found = {}
         await super().perform_seek()
         await self._pass_removed_records(self._found)
-        if was_active:
-            self.resume_flow()
 
     def on_removed(self, tp: Any, read: int, beginning: int) -> None:
         """Report records that were removed before they were read, and commit over them after those before."""

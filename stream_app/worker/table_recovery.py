@@ -322,13 +322,16 @@ class FencedRecovery(Recovery):  # type: ignore[misc]
 
     is_revoked = False
 
-    async def _wait(self, *args: Any, **kwargs: Any) -> None:
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
         """Wait for a step of a recovery, which ends when the partitions are revoked.
 
         Faust notices the next assignment alone. A recovery that ends before it would resume the flow of messages in
         the middle of a revocation, and those that come then are read by nobody.
+
+        A seek may take as long as an outage. Faust takes its own time-out for the end of the service: no partition
+        would be recovered any more, and the worker would wait for ever.
         """
-        await super()._wait(*args, **kwargs)
+        await super()._wait(coro)
         if self.is_revoked:
             raise RebalanceAgain
 

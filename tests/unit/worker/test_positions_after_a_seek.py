@@ -4,8 +4,10 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import TopicPartition
 
+from stream_app.kafka import availability
 from stream_app.worker.faust_transport import DirectConsumer
 
 ERASURES: Final = TopicPartition("events.erasure", 3)
@@ -28,7 +30,7 @@ class Consumer(DirectConsumer):
         self._committed_offset: Any = {}
         self._reported = {}
         self.positions: Any = SimpleNamespace(next_offset=lambda *_: stored, begin=self._begin)
-        self.committed = committed
+        self.committed, self.n_outages = committed, 0
         self.position = END
         self._thread: Any = SimpleNamespace(seek_to_committed=self._seek_to_committed, seek=self._seek_now)
         self.begun: dict[Any, int] = {}
@@ -48,6 +50,9 @@ class Consumer(DirectConsumer):
         self.position = offset
 
     async def earliest_offsets(self, *tps: Any) -> dict[Any, int]:
+        if self.n_outages:
+            self.n_outages -= 1
+            raise KafkaTimeoutError
         return dict.fromkeys(tps, 0 if self.committed == 0 else BEGINNING)
 
     async def highwaters(self, *tps: Any) -> dict[Any, int]:
@@ -68,3 +73,12 @@ async def test_a_partition_is_read_from_where_it_was_processed_to(
     await consumer.perform_seek()
     assert consumer.position == read_from
     assert consumer.begun == {ERASURES: read_from}
+
+
+async def test_a_seek_is_repeated_until_a_broker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "_RETRY_SECONDS", 0.0)
+    consumer = Consumer(None, 5)
+    consumer.n_outages = 2
+    await consumer.perform_seek()
+    assert consumer.position == 5
+    assert consumer.begun == {ERASURES: 5}

@@ -60,6 +60,21 @@ async def test_a_recovery_resumes_the_flow_at_its_end(recovering: Recovering) ->
     assert recovering.resumed == ["consumer", "fetcher"]
 
 
+async def test_a_recovery_waits_for_its_seek_as_long_as_an_outage_takes(tmp_path: Path) -> None:
+    """Faust takes its time-out for the end of the recovery service, and recovers no partition any more."""
+    recovering = Recovering(tmp_path)
+    recovering.app.conf.broker_request_timeout = 0.0
+    async with asyncio.timeout(60):
+        await recovering.is_seeking.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert recovering.resumed == []
+    recovering.may_end.set()
+    async with asyncio.timeout(60):
+        await recovering.ended
+    assert recovering.resumed == ["consumer", "fetcher"]
+
+
 async def test_a_recovery_that_ends_in_a_revocation_resumes_nothing(recovering: Recovering) -> None:
     recovering.app.tables.on_partitions_revoked({CLICKS})
     recovering.app.flow_control.suspend()
