@@ -302,12 +302,12 @@ class FencedTableManager(TableManager):  # type: ignore[misc]
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """End a recovery of the partitions."""
-        self.recovery.is_revoked = True
+        self.recovery.revoked.set()
         super().on_partitions_revoked(revoked)
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """Recover the partitions of a new assignment."""
-        self.recovery.is_revoked = False
+        self.recovery.revoked.clear()
         await super().on_rebalance(*args, **kwargs)
 
 
@@ -316,23 +316,27 @@ class FencedRecovery(Recovery):  # type: ignore[misc]
 
     Attributes
     ----------
-    is_revoked
-        Whether the partitions were revoked, and none are assigned yet.
+    revoked
+        Set while the partitions are revoked, and none are assigned yet.
     """
 
-    is_revoked = False
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.revoked: Final = asyncio.Event()
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
-        """Wait for a step of a recovery, which ends when the partitions are revoked.
+        """Wait for a step of a recovery; it ends when the partitions are revoked.
 
-        Faust notices the next assignment alone. A recovery that ends before it would resume the flow of messages in
-        the middle of a revocation, and those that come then are read by nobody.
+        Faust ends it with the next assignment. Until then it would go on: acquire partitions that another one owns,
+        and resume the flow of messages in the middle of a revocation, which are read by nobody.
 
         A seek may take as long as an outage. Faust takes its own time-out for the end of the service: no partition
         would be recovered any more, and the worker would wait for ever.
         """
-        await super()._wait(coro)
-        if self.is_revoked:
+        result = await self.wait_first(coro, self.signal_recovery_start, self.revoked)
+        if result.stopped:
+            raise ServiceStopped
+        if self.signal_recovery_start in result.done or self.revoked.is_set():
             raise RebalanceAgain
 
     @Recovery.task  # type: ignore[untyped-decorator]

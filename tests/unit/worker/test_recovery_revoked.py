@@ -84,3 +84,24 @@ async def test_a_recovery_that_ends_in_a_revocation_resumes_nothing(recovering: 
             await recovering.ended
     assert not recovering.app.flow_control.is_active()
     assert recovering.resumed == []
+
+
+async def test_a_recovery_that_is_under_way_ends_with_a_revocation(tmp_path: Path) -> None:
+    """While it waits for the disk, another worker takes the partitions: it must not acquire them again."""
+    tables: Any = Recovering(tmp_path).app.tables
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def recover() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(tables.recovery._wait(recover()))
+    async with asyncio.timeout(60):
+        await begun.wait()
+        tables.on_partitions_revoked({CLICKS})
+        await ended.wait()
+        with pytest.raises(RebalanceAgain):
+            await waiting
