@@ -126,7 +126,9 @@ class BatchProducer:
             raise RecordTooLargeError(
                 f"a record of {size} bytes for {topic} exceeds the maximum of {MAX_RECORD_BYTES}"
             )
-        if batch is not None and batch.bytes + size > 2 * _COLLECT_BYTES:
+        # A batch of an earlier ownership is dropped; the marker of the new one must not be.
+        is_outdated = batch is not None and self._is_fenced_off(batch)
+        if batch is not None and (is_outdated or batch.bytes + size > 2 * _COLLECT_BYTES):
             self._close(topic_partition)
             batch = None
         if batch is None:

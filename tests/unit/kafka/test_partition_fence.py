@@ -230,6 +230,19 @@ async def test_a_renewal_goes_on_with_a_new_epoch_and_keeps_open_batches() -> No
     assert (sent.values, sent.stamps, dropped) == ([b"1", b"2"], [(7, 0, 0), (7, 1, 0)], [])
 
 
+async def test_a_marker_is_not_dropped_with_a_batch_of_the_ownership_before() -> None:
+    """The linger may be longer than a rebalance: the log would not be fenced, and the recovery find no end of it."""
+    fence = make_fence()
+    await fence.acquire([0])
+    producer, sent, dropped = make_producer(fence)
+    producer.append(FENCED, 0, b"k", b"before")
+    await fence.acquire([0])
+    markers: list[int] = []
+    producer.append(FENCED, 0, MARKER_KEY, None, markers.append)
+    await producer.flush()
+    assert (sent.values, dropped, markers) == ([None], [1], [0])
+
+
 async def test_a_renewal_after_a_revocation_owns_nothing() -> None:
     coordinator = FakeCoordinator()
     fence = make_fence(coordinator)
