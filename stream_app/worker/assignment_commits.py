@@ -9,7 +9,7 @@ A message that waits for room while the partitions are assigned again is deliver
 newest that was read, and would drop the messages before it, which the new assignment reads again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 from faust.transport.drivers import aiokafka as faust_kafka
@@ -53,6 +53,9 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     _selected_in: int | None = None
     """The generation of the group in which the offsets of the commit in progress were selected."""
 
+    _committed_part: Collection[Any] = frozenset()
+    """The partitions whose offsets Kafka has, though those of others were refused."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset: ReadOffsets = ReadOffsets()
@@ -74,7 +77,7 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
 
     def end(self, message: Any) -> None:
         """Note that an agent has processed an event."""
-        self._begun[message.tp].discard(message.offset)
+        self._begun.get(message.tp, set()).discard(message.offset)
 
     def release(self, message: Any) -> None:
         """Let a rebalance, or the end of the worker, wait no longer for an event that is not counted."""
@@ -132,21 +135,35 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     async def _commit_offsets(
         self, offsets: Any, start_new_transaction: bool = True
     ) -> bool:  # Faust's signature
-        """Commit; forget offsets that were not committed.
+        """Commit; take back offsets that were not committed.
 
-        Faust remembers them as committed even so: the last events before an idle time would stay uncommitted.
+        Faust remembers them as committed even so: the last events before an idle time would stay uncommitted. It has
+        also removed these events from those that were processed: later ones would wait for them without end.
         """
         before = {tp: self._committed_offset.get(tp) for tp in offsets}
-        self._selected_in = self.app.consumer_generation_id
+        self._selected_in, self._committed_part = self.app.consumer_generation_id, frozenset()
         try:
             did_commit: bool = await super()._commit_offsets(offsets, start_new_transaction)
+            is_current = not self._is_outdated
         finally:
             self._selected_in = None
         if not did_commit:
             for tp, offset in offsets.items():
+                if tp in self._committed_part:
+                    continue
                 if self._committed_offset.get(tp) == offset:
                     self._committed_offset[tp] = before[tp]
+                if is_current:
+                    self._put_back(tp, offset)
         return did_commit
+
+    def _put_back(self, tp: Any, offset: int) -> None:
+        """Let the next commit include an offset again: its last event stands for all before it."""
+        last = offset - 1
+        if last not in self._acked_index[tp]:
+            self._acked_index[tp].add(last)
+            self._acked[tp].append(last)
+        self._committed_offset[tp] = last or None
 
     @property
     def _is_outdated(self) -> bool:

@@ -176,6 +176,8 @@ class DirectConsumer(AssignmentConsumer):
             await asyncio.wait({commit, ended}, return_when=asyncio.FIRST_COMPLETED)
             # The thread cancels the requests that are open when it ends; the caller is not cancelled by that.
             did_commit = commit.done() and not commit.cancelled() and bool(commit.result())
+            if did_commit:
+                self._committed_part = frozenset(allowed)
             return did_commit and len(allowed) == len(offsets)
         finally:
             commit.cancel()

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import pytest
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.locks import Event
@@ -145,3 +146,42 @@ async def test_offsets_that_were_selected_before_a_rebalance_are_not_committed_a
     consumer.during_flush = lambda: None
     assert await consumer._commit_offsets({ERASURES: 3})
     assert consumer.committed == [{ERASURES: 3}]
+
+
+@pytest.mark.parametrize("first", [0, 5])
+async def test_offsets_that_were_refused_are_committed_later(first: int) -> None:
+    """Kafka, or the positions of the rows, may refuse a commit for a moment, without a rebalance."""
+    consumer = Consumer()
+    if first:
+        consumer._committed_offset[ERASURES] = first
+
+    async def refuse(_offsets: Any) -> bool:
+        return False
+
+    for offset in range(first, first + 3):
+        assert consumer.ack(consumer.fetch(offset))
+    consumer._thread.commit = refuse
+    assert not await consumer._commit_offsets(consumer.to_commit())
+    consumer._thread.commit = consumer._commit_now
+    assert consumer.to_commit() == {ERASURES: first + 3}
+    consumer._put_back(ERASURES, first + 3)
+    assert consumer.ack(consumer.fetch(first + 3))
+    assert await consumer._commit_offsets(consumer.to_commit())
+    assert consumer.committed == [{ERASURES: first + 4}]
+    assert consumer.to_commit() == {}
+
+
+async def test_of_a_commit_that_was_refused_in_part_the_rest_counts() -> None:
+    consumer = Consumer()
+    refused = TP("events.erasure", 4)
+
+    class Positions:
+        async def store(self, offsets: Any) -> Any:
+            return {ERASURES: offsets[ERASURES]}
+
+    consumer.positions = cast("Any", Positions())
+    consumer.assignment = lambda: {ERASURES, refused}  # type: ignore[method-assign]
+    assert not await consumer._commit_offsets({ERASURES: 3, refused: 7})
+    assert consumer.committed == [{ERASURES: 3}]
+    assert consumer.to_commit() == {}
+    assert consumer._filter_committable_offsets([refused]) == {refused: 7}
