@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults fuzz lint lint-style lint-types bench bench-starts bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint lint-style lint-types bench bench-starts bench-memory bench-bandit bench-drift bench-encoders bench-neural bench-options closed-loop estimators lock test-federated bench-federation lock-federated audit clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -34,6 +34,7 @@ help:
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
 	@echo '  make bench-starts   seconds until a worker is ready, and how long lists pause while another joins or leaves'
+	@echo '  make bench-memory   memory of a worker with a million users, by part; ARGS="--budget 1500" with a budget'
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
 	@echo '  make bench-drift    faster decay after a drift, in generated shops with shifts of tastes'
 	@echo '  make bench-encoders   encoders of texts compared with TF-IDF; ARGS="--encoder NAME" for another'
@@ -94,6 +95,9 @@ bench: $(INSTALL_STAMP)
 
 bench-starts: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.starts $(ARGS)
+
+bench-memory: $(INSTALL_STAMP)
+	@$(PY) -m stream_app.tools.bench.memory $(ARGS)
 
 bench-bandit: $(INSTALL_STAMP)
 	@mkdir -p build

@@ -23,6 +23,7 @@ from faust.stores import rocksdb as faust_rocksdb
 from faust.streams import current_event
 from faust.types import TP
 
+from state.row_store_memory import memory_of
 from state.user_rows import DamagedStoreError, StoreError, StuckStoreError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -160,6 +161,10 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             with suppress(OSError):
                 probe.unlink(missing_ok=True)
         return True
+
+    def memory(self) -> int:
+        """Bytes of the buffers, indexes and caches of all open databases."""
+        return sum(map(memory_of, list(self._dbs.values())))
 
     def reopen(self) -> None:
         """Close all partitions and open them again: after a failed write RocksDB refuses all others.

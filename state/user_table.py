@@ -9,6 +9,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 import faust
@@ -21,10 +22,17 @@ from state.erased_rows import REMAINDER_PREFIX, is_remainder, remainder_key
 from state.positions import is_positions
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from state.row_store import RowStore
+from state.row_store_memory import store_options
 from state.user_rows import StoreError, UnreadableRow
 from topics.catalog import USERS_TABLE
 
 _LOG: Final = logging.getLogger(__name__)
+
+_SAMPLED_ROWS: Final = 20
+_DECODED_RATIO: Final = 4.6
+"""Memory of a decoded row, in lengths of its JSON: measured with rows of 20 events."""
+
+_ENTRY_BYTES: Final = 250
 
 ChangelogAppender = Callable[[str, int, bytes | None, bytes | None, Callable[[int], None]], None]
 
@@ -174,10 +182,24 @@ def _put_without_partition(store: Any) -> Callable[[int, bytes, bytes], None]:
     return put
 
 
-def users_table(app: Any, append: ChangelogAppender, partitions: int) -> ChangelogTable:
-    """Declare the users table on an application created with ``Table=ChangelogTable``."""
+def users_table(
+    app: Any, append: ChangelogAppender, partitions: int, store_memory: int = 256 << 20
+) -> ChangelogTable:
+    """Declare the users table on an application created with ``Table=ChangelogTable``.
+
+    Parameters
+    ----------
+    store_memory
+        Bytes for the buffers of its local store.
+    """
     # With a schema alone the store would hold JSON: key and value types must be bytes.
-    table: ChangelogTable = app.Table(USERS_TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
+    table: ChangelogTable = app.Table(
+        USERS_TABLE,
+        partitions=partitions,
+        key_type=bytes,
+        value_type=bytes,
+        options=store_options(store_memory, partitions),
+    )
     table.append = append
     table.on_set_aside = lambda: None
     return table
@@ -313,6 +335,14 @@ class FaustUserRows:
         is_watched = user_id in self._watched
         self._watched.discard(user_id)
         return not is_watched
+
+    def memory(self) -> int:
+        """Bytes of the cached rows and of the buffers of the local store, to within some percent."""
+        sampled = list(islice(reversed(self._cache.values()), _SAMPLED_ROWS))
+        encoded = sum(len(encode_row(row)) for row, _ in sampled) / max(1, len(sampled))
+        cached = int(len(self._cache) * (encoded * _DECODED_RATIO + _ENTRY_BYTES))
+        store = self.table.data
+        return cached + (store.memory() if isinstance(store, RowStore) else 0)
 
     def set_count(self, count: int) -> None:
         """Set the number of rows that a scan has found; it has counted the remainders itself."""

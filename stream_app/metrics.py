@@ -147,7 +147,12 @@ class ModelMetrics(MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.model_bytes = self._gauge("headrace_model_bytes", "Memory of a model, in bytes.", "model")
+        self.memory_bytes = self._gauge(
+            "headrace_memory_bytes",
+            "Memory of a part of the worker, in bytes: process (libraries and code), rows, lists, pending, what the "
+            "models share (items, sessions, outliers), and each model and ranker.",
+            "part",
+        )
         self.model_items = self._gauge("headrace_model_items", "Items in the models.")
         self.model_users = self._gauge("headrace_model_users", "Users in the models.")
         self.snapshot_seconds = self._histogram(

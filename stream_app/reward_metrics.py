@@ -45,6 +45,3 @@ class RewardMetrics(MetricGroup):
         self.retained_lists = self._gauge(
             "headrace_retained_lists", "Published lists in memory that reactions can be attributed to."
         )
-        self.retained_lists_bytes = self._gauge(
-            "headrace_retained_lists_bytes", "Memory of the retained lists, in bytes."
-        )

@@ -34,6 +34,7 @@ from stream_app.bandit.policy import (
 from stream_app.models.columns import grow
 from stream_app.models.decay_clock import DecayClock
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
 """Distributions of rewards."""
@@ -280,8 +281,4 @@ class ItemThompson(Policy):
 
     def memory(self) -> int:
         """Memory in bytes, to within a few percent."""
-        return (
-            sum(array.nbytes for array in self._sums)
-            + self._last_seen.nbytes
-            + len(self._rows) * BYTES_PER_ENTRY
-        )
+        return resident_bytes((*self._sums, self._last_seen)) + len(self._rows) * BYTES_PER_ENTRY

@@ -18,6 +18,7 @@ from stream_app.bandit.kernels.linear_posterior import (
 )
 from stream_app.bandit.policy import Features, Positions
 from stream_app.models.decay_clock import DecayClock
+from stream_app.models.resident import resident_bytes
 
 N_ITERATIONS: Final = 5
 """Updates of the examination probabilities, in turn with the posterior."""
@@ -218,4 +219,4 @@ class LinearPosterior:
 
     def memory(self) -> int:
         """Memory in bytes."""
-        return sum(each.nbytes for each in (*self._sums, *self._estimate))
+        return resident_bytes((*self._sums, *self._estimate))

@@ -13,6 +13,7 @@ from stream_app.bandit.policy import Features, ItemReward, PolicyConfig
 from stream_app.bandit.posterior import LinearPosterior
 from stream_app.bandit.thompson import Thompson, ThompsonConfig
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 
 class SessionValueConfig(ThompsonConfig, frozen=True, kw_only=True):
@@ -160,4 +161,4 @@ class SessionValue(Thompson):
 
     def memory(self) -> int:
         """Memory in bytes, to within a few percent."""
-        return super().memory() + sum(each.nbytes for each in self._critic_sums) + self._sessions.memory()
+        return super().memory() + resident_bytes(self._critic_sums) + self._sessions.memory()

@@ -16,6 +16,7 @@ from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import Restorable, State
+from stream_app.models.resident import resident_bytes
 from topics.records import NON_POSITIVE, Reward
 
 MAX_IMPRESSIONS: Final = 64
@@ -178,7 +179,7 @@ class IgnoredImpressions(Restorable):
     def memory(self) -> int:
         """Memory in bytes, to within a few percent."""
         arrays = (self._items, self._ranks, self._lists, self._written, self._lists_displayed)
-        return self._users.memory() + sum(array.nbytes for array in arrays)
+        return self._users.memory() + resident_bytes(arrays)
 
 
 def warm_up() -> None:

@@ -12,6 +12,7 @@ from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.decay_clock import DecayClock
 from stream_app.models.model_state import Restorable, State
+from stream_app.models.resident import resident_bytes
 from topics.records import NON_POSITIVE, Reward
 
 N_POSITIONS: Final = 50
@@ -136,7 +137,7 @@ class ItemRates(Restorable):
 
     def memory(self) -> int:
         """Memory in bytes."""
-        return int(self._chosen.nbytes + self._expected.nbytes + 2 * self._impressions_by_rank.nbytes)
+        return resident_bytes((self._chosen, self._expected)) + 2 * self._impressions_by_rank.nbytes
 
     def _weight(self, ts: float) -> float:
         factor = self._decay.advance(ts)

@@ -20,6 +20,7 @@ from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_state import Restorable
 from stream_app.models.observation import EMPTY_CANDIDATES, Candidates, Context, Observation
 from stream_app.models.repeated_choices import MAX_CHOICES
+from stream_app.models.resident import resident_bytes
 from topics.events import CatalogItem
 from topics.records import Reason
 
@@ -238,7 +239,7 @@ class Model(Estimator, Restorable, reco.base.Ranker):  # type: ignore[misc]  # R
 
     def memory(self) -> int:
         """Bytes held, to within a few percent: the array attributes, unless a model adds others."""
-        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+        return resident_bytes(value for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
         return self.name, self.parameters()

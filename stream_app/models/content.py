@@ -18,6 +18,7 @@ from stream_app.models.kernels.content import Documents, Query
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words, words
 from topics.events import CatalogItem
 from topics.records import Reason
@@ -265,7 +266,7 @@ class Content(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + sum(array.nbytes for array in (*self._documents, *self._query))
+        return super().memory() + resident_bytes((*self._documents, *self._query))
 
     def _log_documents(self) -> float:
         """``1 + log(1 + items)``; minus the log frequency of a slot it is the inverse document frequency."""

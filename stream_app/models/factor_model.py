@@ -16,6 +16,7 @@ from stream_app.models.kernels.factors import Factors, affinities, top_k_by_affi
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.random import fill_uniform, splitmix64
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from topics.records import Reason
 
 POOL_SIZE = 1000
@@ -153,7 +154,7 @@ class FactorModel(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        factors = sum(array.nbytes for array in self._factors)
+        factors = resident_bytes(self._factors)
         return super().memory() + factors + self._users.memory() + self._pool.memory()
 
     def _reserve_users(self, rows: int) -> None:

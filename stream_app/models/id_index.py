@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stream_app.models.array_types import NO_ITEM, Items, Times
 from stream_app.models.columns import grow
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 EVICTED_SHARE = 100
 """A full index evicts one in this many ids at a time."""
@@ -211,4 +212,5 @@ class IdIndex:
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return self.hashes.nbytes + self.last_seen.nbytes + self._text_bytes + _BYTES_PER_ID * len(self._ids)
+        arrays = resident_bytes((self.hashes, self.last_seen))
+        return arrays + self._text_bytes + _BYTES_PER_ID * len(self._ids)

@@ -13,6 +13,7 @@ from stream_app.models.columns import grow
 from stream_app.models.decay_clock import DecayClock
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from topics.events import CatalogItem
 
 MAX_CATEGORIES = 4
@@ -289,5 +290,5 @@ class ItemIndex(IdIndex):
             self.first_seen,
             self._facts_time,
         )
-        facts = sum(column.nbytes for column in columns) + self._codes.memory()
+        facts = resident_bytes(columns) + self._codes.memory()
         return super().memory() + facts + 250 * len(self._labels)

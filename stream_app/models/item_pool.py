@@ -10,6 +10,7 @@ from stream_app.models.base import Items
 from stream_app.models.columns import grow
 from stream_app.models.kernels.item_pool import insert_by_clock
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 
 class ItemPool:
@@ -83,7 +84,7 @@ class ItemPool:
 
     def memory(self) -> int:
         """Bytes held."""
-        return self.items.nbytes + self._referenced.nbytes + self._slots.nbytes
+        return resident_bytes((self.items, self._referenced, self._slots))
 
     def _set_contents(self, items: Items, referenced: NDArray[np.bool_], hand: int) -> None:
         self.size = len(items)

@@ -22,6 +22,7 @@ from stream_app.models.kernels.item_to_item import (
 )
 from stream_app.models.kernels.jit import plain
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.session_tracker import EventStream
 from stream_app.models.similarity import similarity_named
 from stream_app.models.sparse_scoring import SparseScoringModel
@@ -94,7 +95,7 @@ class _Covisits:
         self.update_norms(exponent)
 
     def memory(self) -> int:
-        return sum(array.nbytes for array in self.table)
+        return resident_bytes(self.table)
 
 
 class ItemToItem(SparseScoringModel):

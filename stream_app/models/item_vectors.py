@@ -13,6 +13,7 @@ from stream_app.models.kernels import item_vectors as kernels
 from stream_app.models.kernels.item_vectors import Vectors, VectorScratch
 from stream_app.models.kernels.jit import plain
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 
@@ -183,7 +184,7 @@ class ItemVectors(SessionStoreModel):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + sum(array.nbytes for array in (*self.vectors, *self._scratch))
+        return super().memory() + resident_bytes((*self.vectors, *self._scratch))
 
     def _get_state(self) -> State:
         vectors = {name: array.copy() for name, array in self.vectors._asdict().items()}

@@ -10,6 +10,7 @@ from stream_app.models.array_types import Hashes, Mask
 from stream_app.models.columns import grow
 from stream_app.models.kernels.known_users import FREE, add_user, forget_user
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 
 class KnownUsers:
@@ -125,4 +126,4 @@ class KnownUsers:
 
     def memory(self) -> int:
         """Bytes held."""
-        return self._tags.nbytes + self._public.nbytes + self._unattributed.nbytes
+        return resident_bytes((self._tags, self._public, self._unattributed))

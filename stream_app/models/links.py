@@ -9,6 +9,7 @@ from stream_app.models.array_types import Floats, Hashes, Items, Mask
 from stream_app.models.columns import grow_columns, pack_rows, unpack_rows
 from stream_app.models.kernels.bounded_rows import LinkRows, add_weight, drop_items
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 
 class Links:
@@ -79,4 +80,4 @@ class Links:
 
     def memory(self) -> int:
         """Bytes held."""
-        return sum(array.nbytes for array in self.rows)
+        return resident_bytes(self.rows)

@@ -33,6 +33,7 @@ from stream_app.models.kernels.popularity import (
     top_segment,
 )
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.segments import ALL, NEW_USERS, Segments
 from topics.records import Reason
 
@@ -283,7 +284,7 @@ class Popularity(Model):
         cached = sum(column.nbytes for found in self._cache.values() for column in found)
         # totals are counted once, with the segments
         arrays = (*self._counts, *self._heads, *self._scratch)
-        tables = sum(array.nbytes for array in arrays) - self._segments.totals.nbytes
+        tables = resident_bytes(arrays) - self._segments.totals.nbytes
         return super().memory() + tables + self._segments.memory() + cached
 
     def _reserve(self, items: int) -> None:

@@ -11,6 +11,7 @@ from stream_app.models.columns import grow_columns
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.repeated_choices import SEEN_BITS, ChosenItems, count_choice
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 
 WIDTH: Final = 20
 """Items stored per user."""
@@ -148,4 +149,4 @@ class RepeatedChoices:
 
     def memory(self) -> int:
         """Bytes held."""
-        return sum(array.nbytes for array in self._chosen)
+        return resident_bytes(self._chosen)

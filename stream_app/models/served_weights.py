@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from stream_app.models.array_types import Hashes, Items, Scores
 from stream_app.models.item_clusters import group_vectors
 from stream_app.models.kernels.two_tower import Clusters, EncoderScratch, Weights
+from stream_app.models.resident import resident_bytes
 from stream_app.models.two_tower_network import Head, NetworkShape, TrainedWeights, check_parameters
 from stream_app.models.vector_rows import VectorRows, hash_ids
 
@@ -65,7 +66,7 @@ class ServedWeights(NamedTuple):
         """Bytes held."""
         scratch = (*self.scratch, self.users, self.scales, self.order, self.found_scores, self.found_items)
         arrays = (*self.weights, *self.clusters, *scratch)
-        return sum(array.nbytes for array in arrays) + self.rows.memory()
+        return resident_bytes(arrays) + self.rows.memory()
 
 
 def check_servable(trained: TrainedWeights) -> None:

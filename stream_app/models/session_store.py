@@ -21,6 +21,7 @@ from stream_app.models.kernels.neighbor_scratch import NeighborQuery, Scratch
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.kernels.sessions import SessionArrays, add_click, forget_items
 from stream_app.models.model_state import Restorable, State
+from stream_app.models.resident import resident_bytes
 
 _CANDIDATES = 16_384
 _TOUCHED = 2_048
@@ -339,4 +340,4 @@ class SessionStore(Restorable):
             if self._last_query is None
             else (self._last_query.context.items, self._last_query.context.times)
         )
-        return sum(array.nbytes for array in (*self.arrays, *self.scratch, self._postings_followed, *context))
+        return resident_bytes((*self.arrays, *self.scratch, self._postings_followed, *context))

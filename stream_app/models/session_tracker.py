@@ -17,6 +17,7 @@ from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.session_tails import Heads, SessionTails, assign_session, insert_event
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.repeated_choices import RepeatedChoices
+from stream_app.models.resident import resident_bytes
 
 RECENT_EVENTS = 32
 """Recent events stored per user and stream."""
@@ -72,7 +73,7 @@ class _RecentEvents:
             self.tails = grow_columns(self.tails, rows)
 
     def memory(self) -> int:
-        return sum(array.nbytes for array in self.tails)
+        return resident_bytes(self.tails)
 
     def state(self, rows: int) -> State:
         self.reserve(rows)
@@ -337,7 +338,7 @@ class SessionTracker(Estimator, Restorable):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        arrays = self._serials.nbytes + self._starts.nbytes + self._lasts.nbytes
+        arrays = resident_bytes((self._serials, self._starts, self._lasts))
         events = sum(each.memory() for each in self._recent_events)
         queries = sum(200 + len(query) for _, query in self._queries.values())
         return (

@@ -7,6 +7,7 @@ from stream_app.models.columns import grow
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.sparse_scoring import ScoreScratch, rank_and_reset, read_and_reset
+from stream_app.models.resident import resident_bytes
 
 
 class SparseScoringModel(Model):
@@ -45,7 +46,7 @@ class SparseScoringModel(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + sum(array.nbytes for array in self._scratch)
+        return super().memory() + resident_bytes(self._scratch)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the touched items with the highest scores."""

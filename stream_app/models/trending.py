@@ -27,6 +27,7 @@ from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.kernels.trending import NO_BUCKET, TrendCounts
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
@@ -236,7 +237,7 @@ class Trending(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        table = sum(int(array.nbytes) for array in self._counts)
+        table = resident_bytes(self._counts)
         return super().memory() + table + self._pool.memory() + self._segments.memory()
 
     def _bucket(self, ts: float) -> int:

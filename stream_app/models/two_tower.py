@@ -23,6 +23,7 @@ from stream_app.models.kernels import two_tower as kernels
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.served_weights import ServedWeights, prepare_weights, serve_weights
 from stream_app.models.two_tower_network import Head, TrainedWeights, gap_buckets, segment_slots
 from topics.records import Reason
@@ -283,7 +284,7 @@ class TwoTower(Model):
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         of_user = [] if self._encoded is None else [*self._encoded, *self._encoded.context]
-        arrays = sum(each.nbytes for each in of_user if isinstance(each, np.ndarray))
+        arrays = resident_bytes(each for each in of_user if isinstance(each, np.ndarray))
         return arrays + (0 if self._serving is None else self._serving.memory())
 
     def _get_state(self) -> State:

@@ -16,6 +16,7 @@ from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.kernels.user_knn import ItemUsers, Neighbors, UserItems
 from stream_app.models.model_state import State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson, similarity_named
 from stream_app.models.sparse_scoring import SparseScoringModel
 from topics.records import Reason
@@ -147,7 +148,7 @@ class UserKNN(SparseScoringModel):
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         arrays = (*self._user_items, *self._postings, *self._neighbors)
-        return super().memory() + self._users.memory() + sum(array.nbytes for array in arrays)
+        return super().memory() + self._users.memory() + resident_bytes(arrays)
 
     def _reserve(self, users: int, items: int) -> None:
         if users > len(self._user_items.sizes):

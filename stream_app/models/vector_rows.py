@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from stream_app.models.array_types import NO_ITEM, Hashes, Items
 from stream_app.models.columns import grow
 from stream_app.models.id_index import stable_hash
+from stream_app.models.resident import resident_bytes
 
 _PART: Final = 2_000
 """Ids that are hashed between two pauses: about 2 ms."""
@@ -105,7 +106,7 @@ class VectorRows:
 
     def memory(self) -> int:
         """Bytes held."""
-        return sum(array.nbytes for array in (self._hashes, self._rows, self.row_of, self.items, self._seen))
+        return resident_bytes((self._hashes, self._rows, self.row_of, self.items, self._seen))
 
     def _assign(self, items: Items, id_hashes: NDArray[np.uint64]) -> None:
         if not len(self._hashes):

@@ -13,6 +13,9 @@ from stream_app.publishing.acknowledged_work import AcknowledgedWork
 from stream_app.publishing.pending_set import PendingSet
 from stream_app.publishing.stale_lists import StaleSharedLists
 
+_BYTES_PER_USER: Final = 350
+"""An id, the times of some events, and their entry."""
+
 _DELETIONS_PER_FLUSH: Final = 1_000
 """Lists of queries that one pipeline deletes, and erased users whose lists it deletes besides the erased users who
 have a list in it."""
@@ -279,6 +282,10 @@ class PendingQueue:
     def store_available(self, available: bool) -> None:
         self._store_available = available
         self._apply_back_pressure()
+
+    def memory(self) -> int:
+        """Bytes held, to within some percent."""
+        return _BYTES_PER_USER * (len(self._users) + len(self._erasures))
 
     async def wait_for_capacity(self, backlog: int = 0) -> None:
         """Wait until the queue has capacity for more users.

@@ -80,7 +80,6 @@ class PrequentialEvaluator:
             self._listed_items.clear()
         self._metrics.catalog_coverage.set(len(self._listed_items) / n_known_items if n_known_items else 0.0)
 
-    def report_memory(self) -> None:
-        """Set the gauges of the lists in memory."""
+    def report_retained_lists(self) -> None:
+        """Set the gauge of the lists in memory."""
         self._metrics.retained_lists.set(len(self.list_store))
-        self._metrics.retained_lists_bytes.set(self.list_store.memory_bytes())

@@ -10,6 +10,7 @@ from stream_app.models.base import Items
 from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.model_set import ModelSet
+from stream_app.models.resident import resident_bytes
 from stream_app.ranking.allowed_items import known_items
 from stream_app.ranking.kernels.exposure import ExposureArrays, add_list
 from stream_app.ranking.list_rules import NEW_ITEM_SECONDS
@@ -124,7 +125,7 @@ class Exposure:
 
     def memory(self) -> int:
         """Bytes held."""
-        return sum(array.nbytes for array in self._arrays)
+        return resident_bytes(self._arrays)
 
 
 def gini(ascending: NDArray[np.float64], population: int) -> float:

@@ -22,6 +22,7 @@ from stream_app.settings.base import (
 from stream_app.settings.connection import ConnectionSettings
 from stream_app.settings.erasure import ErasureSettings
 from stream_app.settings.kafka import KafkaSettings, security_of
+from stream_app.settings.memory import Capacities, MemorySettings, fit
 from stream_app.settings.neural import NeuralSettings
 from stream_app.settings.redis import RedisSettings
 from stream_app.settings.rewards import RewardSettings
@@ -304,6 +305,7 @@ class Settings(
     # pydantic collects fields from the last base to the first: this is the order of `headrace settings`, reversed.
     ErasureSettings,
     NeuralSettings,
+    MemorySettings,
     RecoverySettings,
     PolicySettings,
     RewardSettings,
@@ -334,6 +336,18 @@ class Settings(
         """
         return KafkaConnection(servers=self.broker, security=security_of(self))
 
+    @cached_property
+    def capacities(self) -> Capacities:
+        """What a worker keeps within its memory budget.
+
+        Raises
+        ------
+        ValueError
+            If next to nothing fits.
+        """
+        wanted = Capacities(self.max_items, self.max_users, self.retained_lists, self.max_pending)
+        return fit(self.memory_budget, self.model_names, wanted)
+
     @property
     def drift_config(self) -> DriftConfig:
         """Configuration of the drift detectors."""
@@ -356,8 +370,8 @@ class Settings(
             models=ModelsConfig(
                 names=self.model_names,
                 parameters=self.model_parameters,
-                max_items=self.max_items,
-                max_users=self.max_users,
+                max_items=self.capacities.max_items,
+                max_users=self.capacities.max_users,
                 half_life=self.half_life,
                 session_gap=self.session_gap,
                 outlier_z=self.outlier_z,

@@ -79,6 +79,13 @@ def check_together(settings: Settings) -> None:
         If they contradict each other.
     """
     settings.kafka  # noqa: B018  # making the connection checks them
+    try:
+        settings.capacities  # noqa: B018  # so does fitting them
+    except ValueError as error:
+        raise SettingsError(
+            f"HEADRACE_MEMORY_BUDGET: {error} (got {settings.memory_budget} MiB). Give the worker more, or fewer "
+            f"HEADRACE_MODELS.{_LIST_HINT}"
+        ) from None
 
 
 def variable_of(name: str) -> str:

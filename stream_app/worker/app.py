@@ -91,7 +91,9 @@ class Worker:
             self.fence,
             self.metrics.records_dropped.inc,
         )
-        table = users_table(self.app, self.batch_producer.append, partitions)
+        table = users_table(
+            self.app, self.batch_producer.append, partitions, settings.capacities.row_store_bytes
+        )
         table.on_set_aside = self.metrics.local_state_set_aside.labels("table").inc
         self.rows: Final = FaustUserRows(table, partitions)
         self.lease: Final = GroupLease(settings.session_timeout)

@@ -22,6 +22,7 @@ from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.event_logs import TopicIncarnations, bases
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.models.resident import process_bytes
 from stream_app.models.two_tower import TwoTower
 from stream_app.publishing.clocks import Clocks
 from stream_app.publishing.degraded_ranking import DegradedRanking
@@ -82,7 +83,11 @@ class Ports(NamedTuple):
 
 
 class Components(NamedTuple):
-    """The components of one worker, wired; `checkpoints` is None where no two-tower model runs."""
+    """The components of one worker, wired.
+
+    `checkpoints` is None where no two-tower model runs; `process_bytes` is the memory of the process before the
+    components were built.
+    """
 
     models: ModelSet
     list_store: PublishedListStore
@@ -99,6 +104,7 @@ class Components(NamedTuple):
     user_events: UserEventHandler
     catalog_events: CatalogEventHandler
     checkpoints: CheckpointFollower | None
+    process_bytes: int
 
 
 def build_components(settings: Settings, ports: Ports) -> Components:
@@ -109,6 +115,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     UserError
         If the store of the model snapshots cannot be read.
     """
+    memory = process_bytes()
     metrics, append = ports.metrics, ports.append
     topic_ids = ports.incarnations.topic_ids
     try:
@@ -117,7 +124,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         # Without its snapshot the worker would start with empty models, and write them as the newest.
         raise UserError(f"The model snapshots cannot be read: {error}. Check HEADRACE_MODEL_STORE.") from None
     models = loaded.models
-    list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
+    list_store = PublishedListStore(settings.capacities.retained_lists, settings.list_retention)
     log_progress = LogProgress()
     drift = DriftWatch(metrics, settings.drift_config, models.outliers.is_outlier)
     prequential = PrequentialEvaluator(metrics, list_store, drift)
@@ -174,7 +181,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
             list_store,
             log_progress,
             broker=settings.kafka,
-            limit=settings.retained_lists,
+            limit=settings.capacities.retained_lists,
             window=rules.longest_window,
         ),
         rewards=rewards,
@@ -193,6 +200,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         ),
         catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
         checkpoints=_build_checkpoints(settings, ports, replica),
+        process_bytes=memory,
     )
 
 
@@ -208,7 +216,7 @@ def build_flush_loop(
     return FlushLoop(
         PendingQueue(
             flush_users=settings.flush_users,
-            max_pending=settings.max_pending,
+            max_pending=settings.capacities.max_pending,
             shared_list_interval=settings.shared_list_interval,
         ),
         ListBuilder(
@@ -217,7 +225,7 @@ def build_flush_loop(
         DegradedRanking(
             enabled=settings.degraded_ranking,
             flush_users=settings.flush_users,
-            max_pending=settings.max_pending,
+            max_pending=settings.capacities.max_pending,
         ),
         list_log,
         ports.publisher,

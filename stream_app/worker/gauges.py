@@ -10,8 +10,12 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.source_metrics import SourceMetrics
 from stream_app.worker.bootstrap import Components
+from stream_app.worker.memory import memory_by_part
 
 _INTERVAL: Final = 1.0
+
+_MEMORY_REPORTS: Final = 5
+"""Reports until memory is measured again: to look at all tables takes milliseconds."""
 
 
 def report_sources(models: ModelSet, metrics: SourceMetrics) -> None:
@@ -35,10 +39,12 @@ async def report_regularly(
     copy_consumer_metrics
         Sets the metrics that Faust's monitor has collected.
     """
-    models = components.models
+    models, reports = components.models, 0
     while True:
-        for name, size in models.memory().items():
-            metrics.model_bytes.labels(name).set(size)
+        if reports % _MEMORY_REPORTS == 0:
+            for part, size in memory_by_part(components, rows).items():
+                metrics.memory_bytes.labels(part).set(size)
+        reports += 1
         metrics.model_items.set(len(models.index))
         metrics.model_users.set(len(models.tracker))
         metrics.purchase_outliers.set(models.outliers.flagged)
@@ -47,7 +53,7 @@ async def report_regularly(
         metrics.table_users.set(rows.count)
         copy_consumer_metrics()
         components.prequential.report_catalog_coverage(len(models.index))
-        components.prequential.report_memory()
+        components.prequential.report_retained_lists()
         components.policies.apply_guardrail()
         components.policies.report()
         components.decay.report()

@@ -60,6 +60,7 @@ def run_worker(settings: Settings) -> None:
     probes = {"/livez": status.liveness, "/readyz": status.readiness}
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
     status.log_address(settings.metrics_host, port)
+    _log_capacities(settings)
     defer_imports()
     # Faust and numba are slow to import: a wrong setting is reported before.
     from stream_app.worker import app, kernel_compilation, process  # noqa: PLC0415  # see above
@@ -226,3 +227,16 @@ def lock_data_dir(folder: Path) -> IO[bytes]:
             f"Another worker uses the data folder {folder}: set a separate HEADRACE_DATA_DIR for each worker."
         ) from None
     return lock
+
+
+def _log_capacities(settings: Settings) -> None:
+    if settings.memory_budget:
+        capacities = settings.capacities
+        _LOG.info(
+            "a memory budget of %d MiB: at most %d users and %d items in the models, %d lists, %d pending users",
+            settings.memory_budget,
+            capacities.max_users,
+            capacities.max_items,
+            capacities.retained_lists,
+            capacities.max_pending,
+        )

@@ -76,7 +76,7 @@ def check_metrics(worker: WorkerHandle) -> None:
     worker.wait_until(
         lambda: (
             worker.metric("headrace_table_users") == len(USERS)
-            and worker.metric("headrace_model_bytes", model="popularity") > 0
+            and worker.metric("headrace_memory_bytes", part="popularity") > 0
             and worker.metric("headrace_replica_lag_seconds") == 0
         ),
         "the gauges, which are updated once per second",
@@ -86,6 +86,10 @@ def check_metrics(worker: WorkerHandle) -> None:
         "the lists to be counted, after Redis has acknowledged them",
     )
     lists = worker.metric("headrace_lists_published_total", kind="user")
+    samples = worker.metrics()
+    by_part = {labels["part"]: value for name, labels, value in samples if name == "headrace_memory_bytes"}
+    [resident] = [value for name, _, value in samples if name == "process_resident_memory_bytes"]
+    assert 0.9 < sum(by_part.values()) / resident < 1.1, (by_part, resident)
     assert worker.metric("headrace_ranking_seconds_count") >= lists
     assert worker.metric("headrace_ranking_seconds_sum") > 0
     assert worker.metric("headrace_flush_seconds_count") > 0

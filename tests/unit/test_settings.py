@@ -75,6 +75,7 @@ NON_DEFAULT: dict[str, Any] = {
     "max_per_seller": 2,
     "exposure_floor": "new:2,brand:acme:1",
     "buy_again": 86_400.0,
+    "memory_budget": 4_096,
     "policies": {"thompson": 0.5, "fixed": 0.5},
     "policy_parameters": {"thompson": {"exploration": 0.5}},
     "control_policy": "thompson",

@@ -14,6 +14,7 @@ from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.neighbor_scores import attribute_sources, shortlist
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, State
+from stream_app.models.resident import resident_bytes
 from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.models.trending import Trending
@@ -387,7 +388,7 @@ class LearnedFusion(ChoiceFusion):
         """Bytes held, to within a few percent."""
         sources = self._sources
         scratch = (self._matrix, self._shortlisted, sources.row_of_slot, sources.ranks)
-        return super().memory() + sum(array.nbytes for array in scratch)
+        return super().memory() + resident_bytes(scratch)
 
 
 VERSIONS[LearnedFusion.policy] = 4

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.estimator import Estimator
 from stream_app.models.model_state import Restorable, State
+from stream_app.models.resident import resident_bytes
 
 Matrix = NDArray[np.float32]
 
@@ -99,7 +100,7 @@ class ListwiseRanker(Estimator, Restorable):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return sum(array.nbytes for array in (*self._learned_arrays().values(), *self._scratch_arrays()))
+        return resident_bytes((*self._learned_arrays().values(), *self._scratch_arrays()))
 
     def _learn(self, features: Matrix, chosen: int) -> float:
         """Add the gradient of a choice; return the loss before it, infinite where nothing was added."""

@@ -10,6 +10,7 @@ from stream_app.models.base import Items
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.repeated_choices import MAX_CHOICES
+from stream_app.models.resident import resident_bytes
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.feature_table import ResultFeature
@@ -376,7 +377,7 @@ class ResultsRanker(Restorable):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        profile = sum(part.nbytes for part in self._memory) + self._out.nbytes
+        profile = resident_bytes((*self._memory, self._out))
         indices = self._users.memory() + self._items.memory()
         return profile + self.ranker.memory() + indices + self._typed_ids.memory()
 

@@ -32,7 +32,7 @@ from topics.events import Event, Impression, format_time
 from topics.records import RecommendationList
 
 
-class _Rows:
+class RowsInMemory:
     """Rows in a dict."""
 
     def __init__(self) -> None:
@@ -40,17 +40,21 @@ class _Rows:
         self._rows: dict[str, UserRow] = {}
 
     def get(self, user_id: str) -> UserRow:
+        """The row; the empty row for a new user."""
         return self._rows.get(user_id, EMPTY_ROW)
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
+        """Store a row."""
         del partition
         self._rows[user_id] = row
 
     def partition_of(self, user_id: str) -> int:
+        """The one partition."""
         del user_id
         return 0
 
     def scan(self) -> Iterator[tuple[str, UserRow]]:
+        """All rows."""
         yield from self._rows.items()
 
     def clear_cache(self) -> None:
@@ -63,7 +67,7 @@ class ShopInMemory:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.now = 0.0
         self.metrics = Metrics()
-        self._rows = _Rows()
+        self._rows = RowsInMemory()
         self._offsets: dict[str, int] = {}
         clock = lambda: self.now  # noqa: E731  # a port
         ports = Ports(
