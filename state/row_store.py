@@ -93,7 +93,7 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         path = self.partition_path(partition)
         # RocksDB would create an empty database over the files that are left, and read their newest log into it: rows
         # would be missing, and the offset would say that all are there.
-        if _mark(path).exists() or (path.exists() and not (path / "CURRENT").is_file()):
+        if _mark(path).exists() or (path.exists() and not _is_database(path)):
             self._set_aside(partition)
         try:
             return super()._open_for_partition(partition)
@@ -398,6 +398,15 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             super().apply_changelog_batch(batch, to_key, to_value)
         except Exception as error:
             raise store_error(error) from error
+
+
+def _is_database(path: Path) -> bool:
+    """Whether RocksDB can find a database in a folder, and lock it.
+
+    If it cannot open the file of the lock, it counts the database as locked by this process until this process ends.
+    """
+    lock = path / "LOCK"
+    return (path / "CURRENT").is_file() and (lock.is_file() or not lock.exists())
 
 
 def _mark(path: Path) -> Path:

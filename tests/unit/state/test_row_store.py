@@ -339,6 +339,32 @@ def test_a_marked_partition_without_files_is_opened(table: UsersTableAlone, stor
     assert not list(store.path.glob("*.is-damaged"))
 
 
+@pytest.mark.parametrize("name", ["CURRENT", "LOCK"])
+def test_a_partition_whose_current_file_or_lock_is_no_file_is_set_aside(
+    table: UsersTableAlone, store: RowStore, name: str
+) -> None:
+    fill(store, 0, 1)
+    close(store)
+    path = store.partition_path(0) / name
+    path.unlink()
+    path.mkdir()
+    assert store.read(0, b"u0-0000") is None
+    assert table.n_set_aside == 1
+    fill(store, 0, 1)
+    close(store)
+    assert store.read(0, b"u0-0000") is not None
+
+
+def test_a_partition_without_the_file_of_its_lock_keeps_its_rows(
+    table: UsersTableAlone, store: RowStore
+) -> None:
+    fill(store, 0, 1)
+    close(store)
+    (store.partition_path(0) / "LOCK").unlink()
+    assert store.read(0, b"u0-0000") is not None
+    assert table.n_set_aside == 0
+
+
 def test_the_newest_two_damaged_folders_stay_whatever_their_partition(
     store: RowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
