@@ -153,14 +153,19 @@ class TableRecovery:
             If the partitions were revoked meanwhile.
         RecoveryError
             If the local rows do not agree with the changelog, however often it is read.
+        StoreError
+            If the local store cannot be opened or written to; call it again.
         """
+        topic = self._table.changelog_topic_name
+        for each in partitions:
+            # A store that cannot be opened fails here: each attempt would append markers.
+            self._table.persisted_offset(TP(topic, each))
         generation = await self._fence.acquire(partitions)
         markers = append_markers(self._producer, self._fence)
         await self._producer.flush()
         self._fence.verify(generation)
         self.log_ends = {at: offset + 1 for at, offset in markers.items()}
         if partitions:
-            topic = self._table.changelog_topic_name
             ends = {TopicPartition(topic, each): self.log_ends[topic, each] for each in sorted(partitions)}
             await self._restore(ends, generation)
         self._fence.verify(generation)
@@ -323,6 +328,15 @@ class FencedRecovery(Recovery):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.revoked: Final = asyncio.Event()
+
+    def _add(self, table: Any, tp: TP, offsets: Any) -> None:
+        """Note a partition of an assignment.
+
+        Faust reads its persisted offset here, and ends the worker if the local store fails: the disk may be full.
+        `TableRecovery` reads it, and is repeated until the store works.
+        """
+        self.tp_to_table[tp] = table
+        offsets.setdefault(tp, None)
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  # Faust's signature
         """Wait for a step of a recovery; it ends when the partitions are revoked.

@@ -216,3 +216,32 @@ def test_no_event_is_lost_while_the_disk_is_full(
         # It restarts itself if RocksDB does not let go of its files.
         assert sum(row.counts.total for row in environment.rows().values()) == log.n_accepted
         assert worker.terminate() == 0, worker.log
+
+
+@pytest.mark.faults
+def test_a_worker_that_starts_while_the_disk_is_full_waits_for_room(
+    servers: EmbeddedServers, tmp_path: Path, small_disk: Path
+) -> None:
+    """Promise: a worker that is assigned partitions while the disk is full waits, and goes on when there is room."""
+    log = generate_log(N_EVENTS)
+    half = len(log.records) // 2
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        (tmp_path / "worker-1").symlink_to(small_disk)
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(log.records[:half])
+        worker.wait_until(lambda: environment.uncommitted() == 0, "half of the events", seconds=120)
+        assert worker.terminate() == 0, worker.log
+        filler = fill(small_disk)
+        environment.send(log.records[half:])
+        worker = environment.start_worker()
+        pid = worker.pid
+        worker.wait_until(
+            lambda: worker.metric("headrace_store_errors_total") >= 2, "the disk to be full", seconds=240
+        )
+        assert worker.metric("headrace_ready") == 0
+        filler.unlink()
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the other half", seconds=240)
+        assert worker.pid == pid
+        assert worker.events("dead_lettered") == 0
+        assert sum(row.counts.total for row in environment.rows().values()) == log.n_accepted
+        assert worker.terminate() == 0, worker.log

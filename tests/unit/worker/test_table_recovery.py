@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterator
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, TopicAuthor
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from state.user_rows import StoreError
 from stream_app.kafka import availability
 from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError
-from stream_app.worker.table_recovery import RecoveryError
+from stream_app.worker.table_recovery import FencedRecovery, FencedTableManager, RecoveryError
 from tests.support.log_in_memory import LogInMemory, LosingConsumer
 from tests.support.table_in_memory import RecoveryInMemory
+from tests.support.users_table_alone import CHANGELOG, UsersTableAlone
 
 MISMATCHES = "headrace_recovery_mismatches_total"
 
@@ -133,7 +136,7 @@ async def test_rows_that_the_store_lost_are_written_again(log: LogInMemory) -> N
 
 async def test_only_a_partition_that_differs_is_read_again(log: LogInMemory) -> None:
     run = RecoveryInMemory(log)
-    persisted, wrong = run.table.persisted_offset, chain([None, None, None, 7], repeat(None))
+    persisted, wrong = run.table.persisted_offset, chain([None] * 5, [7], repeat(None))
 
     def persisted_offset(tp: TP) -> int | None:
         return next(wrong) or persisted(tp)
@@ -223,6 +226,38 @@ async def test_a_refusal_ends_the_recovery(log: LogInMemory) -> None:
 
     with pytest.raises(TopicAuthorizationFailedError):
         await RecoveryInMemory(log, consumer=lambda: Consumer(log)).recovery.recover({0})
+
+
+async def test_nothing_is_appended_for_a_store_that_cannot_be_opened(
+    log: LogInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RecoveryInMemory(log)
+
+    def fail(_: TP) -> int | None:
+        raise StoreError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run.table, "persisted_offset", fail)
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                await run.recovery.recover({0, 2})
+    assert not run.producer.sent
+    await run.recovery.recover({0, 2})
+    assert run.offsets_held(0) == run.offsets_held(2) == list(range(10))
+
+
+def test_an_assignment_does_not_read_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may fail, and the recovery that follows waits until it works."""
+    alone = UsersTableAlone(tmp_path)
+
+    def fail(_: TP) -> int | None:
+        raise StoreError("No space left on device")
+
+    monkeypatch.setattr(alone.store, "persisted_offset", fail)
+    recovery = FencedRecovery(alone.app, FencedTableManager(alone.app))
+    tp = TP(CHANGELOG, 1)
+    recovery.add_active(alone.table, tp)
+    assert recovery.active_tps == {tp}
 
 
 @pytest.mark.parametrize("at_fetch", [0, 1, 3])
