@@ -22,11 +22,14 @@ class FlushMode(NamedTuple):
     ----------
     overloaded
         Whether as many events or users are queued as a flush takes; then no user is re-ranked.
+    lasting
+        Whether that is so for the second flush in a row; then models and rankers learn a sample.
     degraded
         Whether users with events get degraded lists.
     """
 
     overloaded: bool
+    lasting: bool
     degraded: bool
 
 
@@ -52,9 +55,9 @@ class DegradedRanking:
     --------
     >>> degraded_ranking = DegradedRanking(flush_users=2)
     >>> degraded_ranking.start_flush(full=True, backlog=0)
-    FlushMode(overloaded=True, degraded=False)
+    FlushMode(overloaded=True, lasting=False, degraded=False)
     >>> degraded_ranking.start_flush(full=True, backlog=0)
-    FlushMode(overloaded=True, degraded=True)
+    FlushMode(overloaded=True, lasting=True, degraded=True)
     >>> degraded_ranking.schedule("u", now=100.0)
     >>> degraded_ranking.due_users(now=100.5), degraded_ranking.due_users(now=101.0)
     ([], ['u'])
@@ -84,9 +87,9 @@ class DegradedRanking:
             Events that were read from Kafka and not handled yet: to handle them takes time as well.
         """
         overloaded = full or backlog >= self._flush_users
-        degraded = self._enabled and overloaded and self._was_overloaded
+        lasting = overloaded and self._was_overloaded
         self._was_overloaded = overloaded
-        return FlushMode(overloaded, degraded)
+        return FlushMode(overloaded, lasting, self._enabled and lasting)
 
     def schedule(self, user_id: str, now: float, *, search: bool = False) -> None:
         """Schedule the re-ranking of a user who gets a degraded list, and of their search list if `search`."""

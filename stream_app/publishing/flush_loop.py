@@ -208,7 +208,7 @@ class FlushLoop:
         queue = self.queue
         self.n_built += 1
         mode = self._degraded_ranking.start_flush(full=queue.full.is_set(), backlog=queue.pop_backlog())
-        self.on_load(mode.degraded)
+        self.on_load(mode.lasting)
         # 1. Take.
         pending = queue.pop_users()
         now = self._clocks.timer()

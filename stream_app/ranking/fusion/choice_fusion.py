@@ -10,7 +10,7 @@ from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, It
 from stream_app.models.estimator import Estimator
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.model_set import OVERLOAD_SAMPLE, ModelSet
+from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.offset_sample import is_sampled
 from stream_app.models.repeated_choices import ChoiceGroup
@@ -24,8 +24,11 @@ from topics.records import Interaction, Reason
 SAMPLING_SCHEDULE: Final = ((1_000, 1), (5_000, 4))
 """Up to which number of interactions one in how many is learned: choices are rare at first and plenty later."""
 
-SAMPLING_INTERVAL: Final = 16
+SAMPLING_INTERVAL: Final = 6
 """After the schedule, one interaction in this many is learned."""
+
+OVERLOAD_INTERVAL: Final = 64
+"""The same while the worker is overloaded."""
 
 MIN_CHOICES: Final = 200
 """Choices that a ranker must have learned before its order is used."""
@@ -162,9 +165,7 @@ class ChoiceFusion(Estimator, Restorable):
     def is_sampled(self, interaction: Interaction) -> bool:
         """Whether an interaction is learned; depends on the interactions so far, the offset, and overload."""
         self._interactions_seen += 1
-        one_in = SAMPLING_INTERVAL
-        if self._models.is_overloaded:
-            one_in *= OVERLOAD_SAMPLE
+        one_in = OVERLOAD_INTERVAL if self._models.is_overloaded else SAMPLING_INTERVAL
         for limit, early_interval in SAMPLING_SCHEDULE:
             if self._interactions_seen <= limit:
                 one_in = early_interval

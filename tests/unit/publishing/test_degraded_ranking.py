@@ -260,10 +260,12 @@ async def test_pending_search_rerank_survives_a_redis_failure(search_worker: InM
     assert worker.count("degraded_users") == 0
 
 
-def test_disabled_strategy_never_degrades_and_reports_the_overload() -> None:
+def test_a_disabled_strategy_never_degrades_but_reports_that_an_overload_lasts() -> None:
     degraded_ranking = DegradedRanking(enabled=False)
     modes = [degraded_ranking.start_flush(full=True, backlog=0) for _ in range(3)]
-    assert modes == [FlushMode(overloaded=True, degraded=False)] * 3
+    assert modes == [
+        FlushMode(overloaded=True, lasting=lasting, degraded=False) for lasting in (False, True, True)
+    ]
 
 
 def test_flush_without_overload_ends_a_series() -> None:

@@ -71,9 +71,14 @@ def test_a_flush_is_overloaded_with_as_many_events_or_users_as_it_takes(
     full: bool, backlog: int, overloaded: bool
 ) -> None:
     ranking = scheduled(0)
-    assert ranking.start_flush(full=full, backlog=backlog) == FlushMode(overloaded, degraded=False)
-    assert ranking.start_flush(full=True, backlog=0) == FlushMode(overloaded=True, degraded=overloaded)
-    assert ranking.start_flush(full=False, backlog=0) == FlushMode(overloaded=False, degraded=False)
+    assert ranking.start_flush(full=full, backlog=backlog) == FlushMode(
+        overloaded, lasting=False, degraded=False
+    )
+    second = ranking.start_flush(full=True, backlog=0)
+    assert second == FlushMode(overloaded=True, lasting=overloaded, degraded=overloaded)
+    none = FlushMode(overloaded=False, lasting=False, degraded=False)
+    assert ranking.start_flush(full=False, backlog=0) == none
     off = DegradedRanking(enabled=False, flush_users=4)
-    for _ in range(3):
-        assert off.start_flush(full=True, backlog=9) == FlushMode(overloaded=True, degraded=False)
+    for lasting in (False, True, True):
+        found = off.start_flush(full=True, backlog=9)
+        assert found == FlushMode(overloaded=True, lasting=lasting, degraded=False)
