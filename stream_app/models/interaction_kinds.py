@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from stream_app.models.repeated_choices import ChoiceGroup
 from stream_app.models.session_tracker import EventStream
 from stream_app.models.two_tower_network import HEAD_OF_KIND, Head
 from topics.records import Kind
@@ -28,6 +29,11 @@ KIND_STREAMS: Final[dict[Kind, EventStream]] = {
     Kind.PURCHASE: EventStream.PURCHASES,
 }
 """Stream of each kind; the other kinds belong to none."""
+
+KIND_GROUPS: Final[dict[Kind, ChoiceGroup]] = {
+    kind: ChoiceGroup(KIND_STREAMS.get(kind, ChoiceGroup.FEEDBACK)) for kind in Kind
+}
+"""Choices of which kinds are numbered together."""
 
 KIND_HEADS: Final[dict[Kind, int]] = {kind: int(HEAD_OF_KIND.get(kind, Head.VIEW)) for kind in Kind}
 """What each kind is to the two-tower model, as a plain number: a member of an enumeration is slow to compile for."""

@@ -12,14 +12,14 @@ from stream_app.models.decay_clock import DecayClock
 from stream_app.models.digest import digest
 from stream_app.models.fold_progress import FoldProgress
 from stream_app.models.id_entrance import CONTEXT_LENGTH
-from stream_app.models.interaction_kinds import KIND_HEADS, KIND_STREAMS, KIND_WEIGHTS
+from stream_app.models.interaction_kinds import KIND_GROUPS, KIND_HEADS, KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.learners import CatalogLearner, Learner, RewardLearner, TextHolder, learns_rewards
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.offset_sample import is_sampled
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
-from stream_app.models.repeated_choices import MAX_CHOICES, ChoiceGroup
+from stream_app.models.repeated_choices import MAX_CHOICES
 from stream_app.models.search import SearchModel
 from stream_app.models.session_tracker import EventStream, SessionTracker
 from topics.events import CatalogItem
@@ -195,7 +195,6 @@ class ModelSet(FoldProgress, Restorable):
     def _fold_lines(self, interaction: Interaction, weight: float) -> None:
         kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
         stream = KIND_STREAMS.get(kind)
-        group = ChoiceGroup.FEEDBACK if stream is None else stream
         query = interaction.query or self.tracker.query(user, ts)
         first_choices, every_choice = self.models, self._novelty_models
         if self.is_overloaded and not is_sampled(interaction.offset, OVERLOAD_SAMPLE):
@@ -211,7 +210,7 @@ class ModelSet(FoldProgress, Restorable):
             else:
                 tracked = self.tracker.observe(user, item, ts, stream, KIND_HEADS[kind])
             segments = self.index.with_categories(interaction.segments, item)
-            novelty, n_before = self.tracker.count_choice(user, item, ts, weight, group)
+            novelty, n_before = self.tracker.count_choice(user, item, ts, weight, KIND_GROUPS[kind])
             observation = Observation(
                 user, item, ts, kind, weight, segments, *tracked, query, novelty, is_first
             )

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
 from stream_app.models.estimator import Estimator
-from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
+from stream_app.models.interaction_kinds import KIND_GROUPS, KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.offset_sample import is_sampled
-from stream_app.models.repeated_choices import ChoiceGroup
 from stream_app.models.two_tower import TwoTower
 from stream_app.ranking.fusion.rank_fusion import FusedList
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
@@ -157,9 +156,7 @@ class ChoiceFusion(Estimator, Restorable):
             self.learn_choice(context, item)
 
     def _is_repeated(self, interaction: Interaction, item: int) -> bool:
-        stream = KIND_STREAMS.get(interaction.kind)
-        group = ChoiceGroup.FEEDBACK if stream is None else stream
-        tracker = self._models.tracker
+        tracker, group = self._models.tracker, KIND_GROUPS[interaction.kind]
         return item in tracker.frequent_choices(interaction.user_id, interaction.ts, group, MAX_REPETITIONS)
 
     def is_sampled(self, interaction: Interaction) -> bool:
