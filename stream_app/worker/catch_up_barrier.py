@@ -1,7 +1,7 @@
 """Holds events back after an assignment, until the worker has caught up; not beyond the assignment."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal
 
 
@@ -23,10 +23,14 @@ class CatchUpBarrier(asyncio.Event):
 
     async def wait(self) -> Literal[True]:
         """Wait until the barrier is open, or the event that waits is to be dropped."""
-        ends = [asyncio.ensure_future(each) for each in (super().wait(), self._suspension().wait())]
+        await self.unless_suspended(super().wait())
+        return True
+
+    async def unless_suspended(self, waited: Coroutine[Any, Any, object]) -> None:
+        """Wait for something, at most until Faust delivers no messages any more."""
+        ends = [asyncio.ensure_future(each) for each in (waited, self._suspension().wait())]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in ends:
                 each.cancel()
-        return True

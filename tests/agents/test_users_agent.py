@@ -119,6 +119,19 @@ async def test_a_closed_barrier_holds_events_in_order(worker: WorkerWithoutKafka
     assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["shoe", "sock", "hat"]
 
 
+async def test_a_rebalance_does_not_wait_for_capacity(worker: WorkerWithoutKafka) -> None:
+    """While Redis is away and too many erasures are pending, the agent waits, but not beyond its assignment."""
+    worker.catch_up_barrier.set()
+    worker.components.queue.has_capacity.clear()
+    async with worker.agent("users") as agent:
+        await worker.click(agent, "ann", "shoe")
+        await worker.until(lambda: worker.count("events.click", "accepted") == 1)
+        await run_pending_tasks()
+        assert agent.counted == []
+        worker.suspend()
+        await worker.until(lambda: len(agent.counted) == 1)
+
+
 async def test_a_barrier_that_closes_again_holds_later_events(worker: WorkerWithoutKafka) -> None:
     worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:

@@ -5,7 +5,7 @@ broker's timestamps. The handler decodes and checks an event; `stream_app.worker
 """
 
 import logging
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -41,6 +41,9 @@ class CatchUpBarrier(Protocol):
 
     async def wait(self) -> Any:
         """Wait until the barrier opens, or the partitions are revoked."""
+
+    async def unless_suspended(self, waited: Coroutine[Any, Any, object]) -> None:
+        """Wait for something, at most until the partitions are revoked."""
 
 
 class RecordForwarder(Protocol):
@@ -226,7 +229,10 @@ def declare_users_agent(
             if not catch_up_barrier.is_set():
                 await catch_up_barrier.wait()
             if await _handle(events, message, forward, store, is_current_assignment):
-                await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
+                capacity = queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
+                # Redis may be away for long; a rebalance waits for the event that the agent has.
+                has_capacity = queue.has_capacity.is_set()
+                await (capacity if has_capacity else catch_up_barrier.unless_suspended(capacity))
             else:
                 # The new owner of its partition reads it again: Faust must not count it.
                 message.acked = True
