@@ -190,7 +190,7 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, DamagedStoreError):
                 self.store_retry.restart_without(error)
-            else:
+            elif not self.is_fenced:  # the restart is logged, and ends all tasks that append records
                 _LOG.error("the worker's task %r failed; stopping", task.get_name(), exc_info=error)
                 self._crash(error)
 
