@@ -116,6 +116,8 @@ class _CommittingConsumer(DirectConsumer):
         self.in_transaction = False
         self.positions = cast("Any", _Positions())
         self._committed_offset = {CLICKS_1: 5, CLICKS_2: 6}
+        self._acked: Any = {CLICKS_1: [], CLICKS_2: []}
+        self._acked_index: Any = {CLICKS_1: set(), CLICKS_2: set()}
         self._thread = SimpleNamespace(_shutdown=Event(), commit=commit)
         self.committed: list[Mapping[TP, int]] = []
 
