@@ -120,7 +120,7 @@ async def test_a_closed_barrier_holds_events_in_order(worker: WorkerWithoutKafka
 
 
 async def test_a_rebalance_does_not_wait_for_capacity(worker: WorkerWithoutKafka) -> None:
-    """While Redis is away and too many erasures are pending, the agent waits, but not beyond its assignment."""
+    """Without Redis and with many erasures pending, the agent waits, but not beyond its assignment."""
     worker.catch_up_barrier.set()
     worker.components.queue.has_capacity.clear()
     async with worker.agent("users") as agent:

@@ -60,7 +60,7 @@ def test_300_clicks_of_one_user_put_their_item_on_top_of_few_lists_of_others(
         )
         lists = environment.user_lists(USERS)
         # The policies try an item that few have seen on a list now and then, wherever it comes from.
-        shown = [user for user in USERS if REPEATED in [item.id for item in lists[user].items[:TOP]]]
+        displayed = [user for user in USERS if REPEATED in [item.id for item in lists[user].items[:TOP]]]
         assert REPEATED not in popular(environment)
-        assert len(shown) <= len(USERS) // 10, shown
+        assert len(displayed) <= len(USERS) // 10, displayed
         assert worker.terminate() == 0, worker.log

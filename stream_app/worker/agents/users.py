@@ -230,7 +230,7 @@ def declare_users_agent(
                 await catch_up_barrier.wait()
             if await _handle(events, message, forward, store, is_current_assignment):
                 capacity = queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
-                # Redis may be away for long; a rebalance waits for the event that the agent has.
+                # Redis may be unavailable for long; a rebalance waits for the event that the agent has.
                 has_capacity = queue.has_capacity.is_set()
                 await (capacity if has_capacity else catch_up_barrier.unless_suspended(capacity))
             else:
