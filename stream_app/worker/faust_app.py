@@ -58,6 +58,8 @@ def make_faust_app(settings: Settings, partitions: int, table_store: str, metric
         producer_acks=-1,
         table_standby_replicas=0,
         Stream=DirectStream,
+        # Faust lets variables such as BROKER_URL, which other programs have too, override all of these.
+        env={},
     )
     app.monitor = ScrapedMonitor(metrics.registry)
     return app
