@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+DEFAULT_MEMORY: Final = 256 << 20
+"""Bytes for the buffers and caches of all databases of a worker, where nothing else is said."""
+
 _MAX_WRITE_BUFFER: Final = 64 << 20
 _MIN_WRITE_BUFFER: Final = 1 << 20
 _MIN_CACHE: Final = 1 << 20
@@ -25,7 +28,7 @@ def store_options(memory: int, partitions: int) -> dict[str, int]:
 
     Examples
     --------
-    >>> options = store_options(256 << 20, partitions=4)
+    >>> options = store_options(DEFAULT_MEMORY, partitions=4)
     >>> options["write_buffer_size"] >> 20, options["block_cache_size"] >> 20
     (16, 32)
     """

@@ -22,7 +22,7 @@ from state.erased_rows import REMAINDER_PREFIX, is_remainder, remainder_key
 from state.positions import is_positions
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from state.row_store import RowStore
-from state.row_store_memory import store_options
+from state.row_store_memory import DEFAULT_MEMORY, store_options
 from state.user_rows import StoreError, UnreadableRow
 from topics.catalog import USERS_TABLE
 
@@ -183,7 +183,7 @@ def _put_without_partition(store: Any) -> Callable[[int, bytes, bytes], None]:
 
 
 def users_table(
-    app: Any, append: ChangelogAppender, partitions: int, store_memory: int = 256 << 20
+    app: Any, append: ChangelogAppender, partitions: int, store_memory: int = DEFAULT_MEMORY
 ) -> ChangelogTable:
     """Declare the users table on an application created with ``Table=ChangelogTable``.
 

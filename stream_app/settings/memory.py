@@ -4,6 +4,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
+from state.row_store_memory import DEFAULT_MEMORY
 from stream_app.models.memory_costs import models_cost
 from stream_app.settings.base import SettingsGroup
 
@@ -25,9 +26,6 @@ ROW_STORE_SHARE: Final = 0.08
 """Share of the budget for the buffers of the users table."""
 
 _MIN_ROW_STORE: Final = 64 * MIB
-DEFAULT_ROW_STORE: Final = 256 * MIB
-"""Bytes of the buffers of the users table without a budget."""
-
 _MIN_SHARE: Final = 0.01
 
 
@@ -38,7 +36,7 @@ class Capacities(NamedTuple):
     max_users: int
     retained_lists: int
     max_pending: int
-    row_store_bytes: int = DEFAULT_ROW_STORE  # buffers of the users table, of all partitions
+    row_store_bytes: int = DEFAULT_MEMORY  # buffers of the users table, of all partitions
 
 
 class MemorySettings(SettingsGroup):

@@ -151,10 +151,10 @@ class AssignmentConsumer(faust_kafka.Consumer):  # type: ignore[misc]
             for tp, offset in offsets.items():
                 if tp in self._committed_part:
                     continue
-                if self._committed_offset.get(tp) == offset:
-                    self._committed_offset[tp] = before[tp]
                 if is_current:
                     self._put_back(tp, offset)
+                elif self._committed_offset.get(tp) == offset:
+                    self._committed_offset[tp] = before[tp]
         return did_commit
 
     def _put_back(self, tp: Any, offset: int) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from tests.support.crash_runs import SETTINGS
 from tests.support.generated_log import GeneratedLog, generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import KafkaRecord, sent
+from tests.support.worker_handle import WorkerHandle
 from topics.catalog import changelog
 from topics.events import Click
 
@@ -191,6 +192,15 @@ def fill(folder: Path) -> Path:
     return path
 
 
+def start_on(disk: Path, environment: IntegrationEnvironment, records: Sequence[KafkaRecord]) -> WorkerHandle:
+    """Start a worker whose data is on a disk, and let it process records."""
+    environment.data_dir().symlink_to(disk)
+    worker = environment.start_worker().wait_until_ready()
+    environment.send(records)
+    worker.wait_until(lambda: environment.uncommitted() == 0, "half of the events", seconds=120)
+    return worker
+
+
 @pytest.mark.faults
 def test_no_event_is_lost_while_the_disk_is_full(
     servers: EmbeddedServers, tmp_path: Path, small_disk: Path
@@ -199,11 +209,8 @@ def test_no_event_is_lost_while_the_disk_is_full(
     log = generate_log(N_EVENTS)
     half = len(log.records) // 2
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
-        (tmp_path / "worker-1").symlink_to(small_disk)
-        worker = environment.start_worker().wait_until_ready()
+        worker = start_on(small_disk, environment, log.records[:half])
         pid = worker.pid
-        environment.send(log.records[:half])
-        worker.wait_until(lambda: environment.uncommitted() == 0, "half of the events", seconds=120)
         filler = fill(small_disk)
         environment.send(log.records[half:])
         worker.wait_until(lambda: worker.metric("headrace_store_errors_total") >= 2, "the disk to be full")
@@ -226,10 +233,7 @@ def test_a_worker_that_starts_while_the_disk_is_full_waits_for_room(
     log = generate_log(N_EVENTS)
     half = len(log.records) // 2
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
-        (tmp_path / "worker-1").symlink_to(small_disk)
-        worker = environment.start_worker().wait_until_ready()
-        environment.send(log.records[:half])
-        worker.wait_until(lambda: environment.uncommitted() == 0, "half of the events", seconds=120)
+        worker = start_on(small_disk, environment, log.records[:half])
         assert worker.terminate() == 0, worker.log
         filler = fill(small_disk)
         environment.send(log.records[half:])

@@ -20,6 +20,7 @@ from stream_app.metrics import Metrics
 from stream_app.models.resident import process_bytes
 from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings, load_settings, scratch_dir
+from stream_app.settings.memory import MIB
 from stream_app.tools.bench.shop_in_memory import RowsInMemory
 from stream_app.tools.console import run_script
 from stream_app.tools.progress import progress_bar
@@ -28,7 +29,6 @@ from stream_app.worker.memory import memory_of
 from stream_app.worker.warm_up import warm_up
 from topics.records import Interaction, Kind, Line, Source
 
-_MIB: Final = 1 << 20
 _CHUNK: Final = 10_000
 _PURCHASE_SHARE: Final = 20
 """One interaction in twenty is a purchase."""
@@ -134,13 +134,13 @@ def main(
         results = measure_memory(settings, users=users, items=items, events=events, update_bar=update_bar)
     table = Table("part", "MiB", title=f"{users:,} users with {events} interactions, {items:,} items")
     for part, size in sorted(results.parts.items(), key=lambda each: -each[1]):
-        table.add_row(part, f"{size / _MIB:,.1f}")
+        table.add_row(part, f"{size / MIB:,.1f}")
     console.print(table)
     capacities, total = settings.capacities, sum(results.parts.values())
     console.print(
         f"at most {capacities.max_users:,} users, {capacities.max_items:,} items, "
         f"{capacities.retained_lists:,} lists\n"
-        f"sum of the parts {total / _MIB:,.0f} MiB, resident {results.resident / _MIB:,.0f} MiB, "
+        f"sum of the parts {total / MIB:,.0f} MiB, resident {results.resident / MIB:,.0f} MiB, "
         f"ratio {results.ratio:.3f}"
     )
 
