@@ -40,6 +40,9 @@ def store_options(memory: int, partitions: int) -> dict[str, int]:
         "block_cache_size": max(_MIN_CACHE, share // 2),
         # one cache is enough: the system caches the files, which are compressed
         "block_cache_compressed_size": _MIN_CACHE,
+        # Each log would reserve room for a whole buffer on the disk: on one with little room, that of the first
+        # partition leaves none for the others.
+        "allow_fallocate": False,
     }
 
 
