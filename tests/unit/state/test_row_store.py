@@ -550,6 +550,6 @@ def test_the_files_take_no_more_of_the_disk_than_the_rows_need(store: RowStore) 
     """RocksDB would reserve a buffer of each partition ahead, which a full disk has no room for."""
     for partition in (0, 1, 2):
         fill(store, partition, 10)
-    taken = sum(path.stat().st_blocks * 512 for path in store.path.rglob("*") if path.is_file())
-    assert taken < 3_000_000
+    on_disk = sum(path.stat().st_blocks * 512 for path in store.path.rglob("*") if path.is_file())
+    assert on_disk < 3_000_000
     assert store.memory() > 0
