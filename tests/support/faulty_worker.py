@@ -4,9 +4,11 @@
 in a file to the wall clock; the file may change while the process runs, and the monotonic clocks stay as they are.
 ``scan=FILE`` lets each 200 rows of the scan after an assignment take a tenth of a second, and adds a byte to a file.
 ``fail=FILE`` lets a task of the worker fail once a file exists. ``stuck=CALL`` lets a call of `CALLS` never return.
+``revoke=FILE`` lets a revocation of partitions wait while a file exists, into which it writes a byte.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -306,6 +308,25 @@ def stuck_catch_up() -> None:
     Replica.catch_up = wait_for_ever  # type: ignore[method-assign,assignment]  # for this process
 
 
+def hold_revocations(path: Path) -> None:
+    """Let a revocation wait while a file exists, with the flow of events as it was."""
+    from stream_app.worker.faust_transport import DirectConsumer
+
+    revoke = DirectConsumer.on_partitions_revoked
+
+    def wait() -> None:
+        with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
+            file.write(b".")
+        while path.exists():
+            time.sleep(0.02)
+
+    async def wait_and_revoke(consumer: Any, revoked: Any) -> None:
+        await asyncio.to_thread(wait)
+        await revoke(consumer, revoked)
+
+    DirectConsumer.on_partitions_revoked = wait_and_revoke  # for this process
+
+
 CALLS: Final[dict[str, Callable[[], None]]] = {
     "snapshot": stuck_snapshot,
     "loop": stuck_loop,
@@ -322,6 +343,8 @@ def install(fault: str) -> None:
         slow_scan(Path(value))
     elif name == "fail":
         fail_task(Path(value))
+    elif name == "revoke":
+        hold_revocations(Path(value))
     elif name == "stuck":
         CALLS[value]()
     elif name == "kill":
