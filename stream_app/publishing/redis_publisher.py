@@ -85,6 +85,11 @@ def _unlink(owned: OwnedKey) -> tuple[Any, ...]:
     return "UNLINK", owned.key
 
 
+def _verify_generation(ownership: Ownership, generation: int) -> None:
+    if ownership.generation != generation:
+        raise OwnershipUnconfirmedError("the partitions moved while their tokens were drawn")
+
+
 def token_key(partition: int) -> str:
     """Key of the counter that the owners of a partition draw their tokens from."""
     return f"headrace:owner:{partition}"
@@ -233,14 +238,16 @@ class RedisPublisher:
         ownership = self.ownership
         if ownership is None:
             return
-        if ownership.generation != self._tokens_generation:
+        generation = ownership.generation
+        if generation != self._tokens_generation:
             self._tokens = {}
         missing = sorted({each for each in partitions if each is not None} - self._tokens.keys())
         if not self._has_counters:
             await self.restore_counters()
         if not missing and self._has_scripts:
             return
-        generation = ownership.generation
+        # The documents are those of this generation: a token that is drawn later would let them replace newer ones.
+        _verify_generation(ownership, generation)
         pipeline = self._connection.pipeline()
         for partition in missing:
             pipeline.incr(token_key(partition))
@@ -250,8 +257,7 @@ class RedisPublisher:
         tokens = (await self._execute(pipeline))[: len(missing)]
         self._has_scripts = True
         await ownership.confirm(missing)
-        if ownership.generation != generation:
-            raise OwnershipUnconfirmedError("the partitions moved while their tokens were drawn")
+        _verify_generation(ownership, generation)
         self._tokens_generation = generation
         for partition, token in zip(missing, tokens, strict=True):
             self._tokens[partition] = f"{token:0{_TOKEN_DIGITS}d}".encode()

@@ -120,6 +120,30 @@ async def test_a_document_is_whole_json_with_its_owner(make_owner: Callable[...,
     assert 50_000 < redis.pttl(KEY) <= 60_000
 
 
+async def test_no_token_of_a_later_ownership_is_drawn_for_older_documents(
+    make_owner: Callable[..., Owner], redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partition goes to another worker and returns, while the counters of tokens are restored."""
+    owner, other = make_owner(PARTITION, PARTITION + 1), make_owner()
+    await owner.write("first", OTHER_KEY, partition=PARTITION + 1)
+    restore = owner.publisher.restore_counters
+
+    async def restore_slowly() -> None:
+        await restore()
+        await other.publisher.erase([OwnedKey(KEY, PARTITION)])
+        owner.ownership.generation += 1
+
+    monkeypatch.setattr(owner.publisher, "restore_counters", restore_slowly)
+    owner.publisher.report_reconnect()
+    with pytest.raises(PublisherUnavailableError):
+        await owner.write("from before the erasure")
+    value = redis.get(KEY)
+    assert value is not None
+    assert msgspec.json.decode(value)["items"] == []
+    await owner.write("after the erasure")
+    assert text_at(redis) == "after the erasure"
+
+
 async def test_keys_of_an_erased_user_refuse_a_former_owner(
     make_owner: Callable[..., Owner], redis: Any
 ) -> None:
