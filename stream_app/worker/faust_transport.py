@@ -49,6 +49,9 @@ class Positions(Protocol):
     def next_offset(self, topic: str, partition: int) -> int | None:
         """The next offset to read; None if it is not known."""
 
+    def is_of_deleted_topic(self, topic: str, partition: int) -> bool:
+        """Whether the stored offset, and so a committed one, is of a topic that was made anew since."""
+
     async def begin(self, offsets: Mapping[Any, int]) -> None:
         """Store where partitions are read from, if it is not known."""
 
@@ -243,6 +246,9 @@ class DirectConsumer(AssignmentConsumer):
         assigned = [tp for tp in committed if self.app.topics.acks_enabled_for(tp.topic)]
         if not assigned:
             return
+        # A worker committed these before it noticed that the topic is another one, which no worker has read.
+        deleted = [tp for tp in assigned if committed[tp] is not None and self._is_of_deleted_topic(tp)]
+        committed = {**committed, **dict.fromkeys(deleted)}
         known = self._known_offsets(committed, assigned)
         beginnings, ends = await self.earliest_offsets(*assigned), await self.highwaters(*assigned)
         if any(offset > ends[tp] for tp, offset in known.items()):
@@ -252,6 +258,9 @@ class DirectConsumer(AssignmentConsumer):
         # aiokafka does not seek these, and a fetch that the rebalance has overtaken may have moved the position.
         for tp in [each for each in assigned if not committed[each]]:
             await self.seek(tp, known.get(tp, beginnings[tp]))
+        for tp in deleted:
+            passed[tp] = beginnings[tp]
+            self._committed_offset[tp] = beginnings[tp] or None
         for tp, offset in known.items():
             start = self._first_left(tp, offset, beginnings[tp], ends[tp])
             if start is None and offset != (beginnings[tp] if committed[tp] is None else committed[tp]):
@@ -286,6 +295,9 @@ class DirectConsumer(AssignmentConsumer):
     def _stored_offset(self, tp: Any) -> int | None:
         """The offset that is stored with the rows."""
         return None if self.positions is None else self.positions.next_offset(tp.topic, tp.partition)
+
+    def _is_of_deleted_topic(self, tp: Any) -> bool:
+        return self.positions is not None and self.positions.is_of_deleted_topic(tp.topic, tp.partition)
 
     def _first_left(self, tp: Any, offset: int, beginning: int, end: int) -> int | None:
         """Where to read a partition from if its next record is gone; None if it is there."""

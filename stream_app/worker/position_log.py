@@ -116,6 +116,17 @@ class PositionLog:
             return None
         return stored.next_offset
 
+    def is_of_deleted_topic(self, topic: str, partition: int) -> bool:
+        """Whether the stored offset is of a topic that was deleted and created anew since.
+
+        Positions are stored before offsets are committed, and where reading begins. So no worker has read the topic
+        as it is now, and a committed offset is of the deleted one: a worker that had not noticed committed it.
+        """
+        positions = self._positions.get(partition)
+        stored = None if positions is None else positions.topics.get(topic)
+        topic_id, _ = self._incarnation(topic)
+        return stored is not None and bool(stored.topic_id and topic_id) and stored.topic_id != topic_id
+
     def _incarnation(self, topic: str) -> tuple[str, int]:
         event_log = self._event_logs.get(topic)
         return ("", 0) if event_log is None else (event_log.topic_id, event_log.base)

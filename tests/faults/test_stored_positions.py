@@ -1,5 +1,7 @@
 """Promise: what the rows know of the topics holds, whatever Kafka has forgotten."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -107,6 +109,31 @@ def test_topics_made_anew_under_two_workers_lose_no_event(servers: EmbeddedServe
             lambda: environment.uncommitted() == 0, "the events to be committed", seconds=240
         )
         assert counts(environment) == dict.fromkeys(USERS, 9)
+
+
+@pytest.mark.faults
+def test_a_topic_made_anew_while_a_worker_was_stopped_is_read_from_its_start(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    """Promise: no event is lost though a worker reads on in a topic made anew, and commits, before it notices."""
+    with clean_environment(servers, tmp_path, session_timeout=45.0, **SETTINGS) as environment:
+        broker = environment.settings.broker
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(map(to_record, clicks("before", rounds=6)))
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
+        environment.disconnect()
+        os.kill(worker.pid, signal.SIGSTOP)
+        try:
+            admin.delete([spec.name for spec in USER_EVENTS], broker)
+            admin.create(catalog(environment.settings.app_id), broker, partitions=PARTITIONS, replication=1)
+            # Beyond its positions, so that no request of it is refused.
+            environment.send(map(to_record, clicks("after", rounds=20)))
+        finally:
+            os.kill(worker.pid, signal.SIGCONT)
+        worker.wait_until(lambda: worker.has_logged("created anew; restarting"), "the restart", seconds=240)
+        worker.wait_until_ready()
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed", seconds=240)
+        assert counts(environment) == dict.fromkeys(USERS, 26)
 
 
 @pytest.mark.faults

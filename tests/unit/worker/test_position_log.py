@@ -73,7 +73,12 @@ async def test_what_is_committed_is_stored_before_and_known_after_a_restart(tabl
 async def test_offsets_of_a_topic_made_anew_are_not_known(table: Table) -> None:
     await positions_of(table, 1).store({click(1): 17})
     anew = {**CLICK_LOGS, CLICKS.name: EventLog("y", 2 * OFFSETS_PER_TOPIC)}
-    assert positions_of(table, 1, logs=anew).next_offset(CLICKS.name, 1) is None
+    log = positions_of(table, 1, logs=anew)
+    assert log.next_offset(CLICKS.name, 1) is None
+    assert log.is_of_deleted_topic(CLICKS.name, 1)
+    assert not log.is_of_deleted_topic(SEARCHES.name, 1)
+    await log.begin({click(1): 0})
+    assert not log.is_of_deleted_topic(CLICKS.name, 1)
 
 
 async def test_partitions_that_are_not_owned_are_not_committed(table: Table) -> None:

@@ -18,7 +18,7 @@ END: Final = 9
 class Consumer(DirectConsumer):
     """The consumer of a partition whose position a fetch has moved, though its records were never delivered."""
 
-    def __init__(self, committed: int | None, stored: int | None) -> None:
+    def __init__(self, committed: int | None, stored: int | None, *, is_deleted: bool = False) -> None:
         self.app = SimpleNamespace(
             topics=SimpleNamespace(acks_enabled_for=lambda _: True), consumer_generation_id=1
         )
@@ -29,7 +29,9 @@ class Consumer(DirectConsumer):
         self._read_offset: Any = {}
         self._committed_offset: Any = {}
         self._reported = {}
-        self.positions: Any = SimpleNamespace(next_offset=lambda *_: stored, begin=self._begin)
+        self.positions: Any = SimpleNamespace(
+            next_offset=lambda *_: stored, is_of_deleted_topic=lambda *_: is_deleted, begin=self._begin
+        )
         self.committed, self.n_outages = committed, 0
         self.position = END
         self._thread: Any = SimpleNamespace(seek_to_committed=self._seek_to_committed, seek=self._seek_now)
@@ -58,7 +60,8 @@ class Consumer(DirectConsumer):
     async def highwaters(self, *tps: Any) -> dict[Any, int]:
         return dict.fromkeys(tps, END)
 
-    async def _commit(self, _offsets: Any) -> bool:
+    async def _commit(self, offsets: Any) -> bool:
+        self.committed = offsets[ERASURES]
         return True
 
 
@@ -82,3 +85,14 @@ async def test_a_seek_is_repeated_until_a_broker_answers(monkeypatch: pytest.Mon
     await consumer.perform_seek()
     assert consumer.position == 5
     assert consumer.begun == {ERASURES: 5}
+
+
+async def test_a_topic_made_anew_is_read_from_its_start_whatever_was_committed() -> None:
+    """A worker that had not noticed went on from its position in the deleted topic, and committed."""
+    consumer = Consumer(6, None, is_deleted=True)
+    await consumer.perform_seek()
+    assert consumer.position == BEGINNING
+    assert consumer.begun == {ERASURES: BEGINNING}
+    assert consumer._read_offset == {ERASURES: BEGINNING}  # Faust drops earlier records
+    assert consumer._committed_offset == {ERASURES: BEGINNING}  # Faust commits later offsets alone
+    assert consumer.committed == BEGINNING
