@@ -373,3 +373,7 @@ class FencedRecovery(Recovery):  # type: ignore[misc]
     @Recovery.task  # type: ignore[untyped-decorator]
     async def _slurp_changelogs(self) -> None:
         """Do nothing: no changelog record comes through the stream's consumer."""
+
+    @Recovery.task  # type: ignore[untyped-decorator]
+    async def _publish_stats(self) -> None:
+        """Do nothing: `TableRecovery` reports its progress, and Faust takes a long recovery for an internal error."""
