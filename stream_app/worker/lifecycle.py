@@ -4,6 +4,7 @@ import fcntl
 import logging
 import re
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -56,6 +57,10 @@ def run_worker(settings: Settings) -> None:
     metrics = Metrics()
     ProcessCollector(registry=metrics.registry)
     start_at_zero(metrics)
+    if not settings.model_store:
+        set_aside_unless_folder(
+            settings.data_dir / "models", metrics.local_state_set_aside.labels("snapshot").inc
+        )
     status = WorkerStatus(lambda: _is_ready(metrics))
     probes = {"/livez": status.liveness, "/readyz": status.readiness}
     port = serve(metrics.registry, probes, settings.metrics_host, settings.metrics_port)
@@ -227,6 +232,25 @@ def lock_data_dir(folder: Path) -> IO[bytes]:
             f"Another worker uses the data folder {folder}: set a separate HEADRACE_DATA_DIR for each worker."
         ) from None
     return lock
+
+
+def set_aside_unless_folder(path: Path, on_set_aside: Callable[[], None]) -> None:
+    """Set aside what is in the place of the folder of the snapshots: none could be read or written.
+
+    Raises
+    ------
+    UserError
+        If it cannot be renamed.
+    """
+    if not path.exists() or path.is_dir():
+        return
+    kept = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise UserError(f"{path} is no folder, and cannot be renamed ({error.strerror}).") from None
+    on_set_aside()
+    _LOG.warning("set aside %s, which is no folder, as %s; models start without a snapshot", path, kept.name)
 
 
 def _log_capacities(settings: Settings) -> None:

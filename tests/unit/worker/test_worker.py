@@ -1,6 +1,7 @@
 """The checks of a worker process before it starts."""
 
 import socket
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings, load_settings
 from stream_app.worker import lifecycle as worker
 from stream_app.worker.bootstrap import Ports, build_components
-from stream_app.worker.lifecycle import lock_data_dir, topic_incarnations, verified_partition_count
+from stream_app.worker.lifecycle import (
+    lock_data_dir,
+    set_aside_unless_folder,
+    topic_incarnations,
+    verified_partition_count,
+)
 from tests.support.in_memory_worker import FakeBatchProducer, InMemoryUserRows
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
@@ -33,6 +39,23 @@ def test_a_data_folder_is_created_and_locked_by_one_worker(tmp_path: Path) -> No
         # Another worker can use another folder.
         lock_data_dir(tmp_path / "other").close()
     lock_data_dir(folder).close()
+
+
+def test_a_file_in_place_of_the_folder_of_snapshots_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No snapshot could be read or written: each start would learn from the logs, for ever."""
+    models, counted = tmp_path / "models", Counter[str]()
+    set_aside_unless_folder(models, lambda: counted.update(["set aside"]))
+    models.write_bytes(b"damaged")
+    set_aside_unless_folder(models, lambda: counted.update(["set aside"]))
+    [kept] = tmp_path.glob("models.damaged-*")
+    assert kept.read_bytes() == b"damaged"
+    FolderFiles(models).write("a", b"snapshot")
+    set_aside_unless_folder(models, lambda: counted.update(["set aside"]))
+    assert counted.total() == 1
+    assert FolderFiles(models).read("a") == b"snapshot"
+    assert "is no folder" in caplog.text
 
 
 def test_a_folder_in_place_of_the_lock_is_set_aside(tmp_path: Path) -> None:
