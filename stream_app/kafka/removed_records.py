@@ -1,4 +1,4 @@
-"""Notices when Kafka removes records that a consumer has still to read.
+"""Notices when Kafka removes records that a consumer has still to read, and when it loses records that were read.
 
 aiokafka then goes on with the first record that is left, and does not tell how many it passed.
 """
@@ -12,11 +12,16 @@ from aiokafka.structs import TopicPartition
 OnRemoved = Callable[[TopicPartition, int, int], None]
 """Called with a partition, the next offset to read, and that of the first record that is left."""
 
+OnShortened = Callable[[TopicPartition, int, int], None]
+"""Called with a partition, the next offset to read, before which the log ends, and the offset to go on from."""
+
 _MAX_REQUESTS: Final = 64
 """A refused position is reset before the next request for its partition; some for others come between."""
 
 
-def report_removed_records(consumer: Any, on_removed: OnRemoved) -> None:
+def report_removed_records(
+    consumer: Any, on_removed: OnRemoved, on_shortened: OnShortened = lambda *_: None
+) -> None:
     """Report removed records of a consumer's partitions from now on.
 
     Parameters
@@ -25,9 +30,12 @@ def report_removed_records(consumer: Any, on_removed: OnRemoved) -> None:
         A started consumer of aiokafka whose positions are reset to the earliest offset.
     on_removed
         Called in the consumer's event loop as soon as the position is known from which the consumer goes on.
+    on_shortened
+        Called likewise if a log ends before the next offset to read: the brokers lost records, or the topic was
+        deleted and created anew.
     """
     fetcher = consumer._fetcher  # noqa: SLF001  # aiokafka has no public way to it
-    watch = _PositionWatch(fetcher, on_removed)
+    watch = _PositionWatch(fetcher, on_removed, on_shortened)
     fetcher._proc_fetch_request = watch.fetch  # noqa: SLF001
     fetcher._update_fetch_positions = watch.reset  # noqa: SLF001
 
@@ -35,10 +43,11 @@ def report_removed_records(consumer: Any, on_removed: OnRemoved) -> None:
 class _PositionWatch:
     """Compares the position that the fetcher resets a partition to with the one that it requested last."""
 
-    def __init__(self, fetcher: Any, on_removed: OnRemoved) -> None:
+    def __init__(self, fetcher: Any, on_removed: OnRemoved, on_shortened: OnShortened) -> None:
         self._fetch = fetcher._proc_fetch_request  # noqa: SLF001
         self._reset = fetcher._update_fetch_positions  # noqa: SLF001
         self._on_removed: Final = on_removed
+        self._on_shortened: Final = on_shortened
         self._requests: Final[deque[tuple[Any, Any]]] = deque(maxlen=_MAX_REQUESTS)
         """The newest requests, each with the assignment that it belongs to."""
 
@@ -68,6 +77,7 @@ class _PositionWatch:
         has_error: bool = await self._reset(assignment, node_id, tps)
         for tp, offset in refused.items():
             state = assignment.state_value(tp)
-            if offset is not None and state.has_valid_position and state.position > offset:
-                self._on_removed(tp, offset, state.position)
+            if offset is not None and state.has_valid_position and state.position != offset:
+                report = self._on_removed if state.position > offset else self._on_shortened
+                report(tp, offset, state.position)
         return has_error

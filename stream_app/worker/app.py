@@ -126,7 +126,6 @@ class Worker:
             ready,
             incarnations.event_logs,
         )
-        self.erasures.sentinel = sentinel
         self._forwarder: Final = EventForwarder(
             self._producer,
             self._partition_of,
@@ -138,7 +137,7 @@ class Worker:
         self.components.policies.on_event_logs = self.topic_watch.compare
         self.store_retry: Final = StoreRetry(lambda: table.data, self.metrics, ready, self._crash)
         self._recovered: Final = asyncio.Event()
-        self._sentinel = sentinel
+        self._sentinel = self.erasures.sentinel = sentinel
         self._owned: frozenset[int] = frozenset()
         self._background: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[Any] | None = None
@@ -203,6 +202,7 @@ class Worker:
             partial(report_skipped, self.metrics),
             self.positions,
             partial(self.metrics.stage_times.__setitem__, WorkStage.FETCH),
+            self.topic_watch.on_lost,
         )
         app.tables.recover = self._recover_table
         declare_users_agent(

@@ -19,6 +19,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from faust.transport.drivers import aiokafka as faust_kafka
@@ -41,6 +42,9 @@ _FETCH_SECONDS: Final = 0.1
 
 SkippedCallback = Callable[[str, int, int, int], None]
 """Called with topic, partition, the next offset to read, and that of the first record that is left."""
+
+LostCallback = Callable[[str, int, int], None]
+"""Called with topic, partition, and the next offset to read, before which the topic ends."""
 
 
 class Positions(Protocol):
@@ -86,7 +90,7 @@ class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[
     async def on_start(self) -> None:
         """Connect to the brokers."""
         await super().on_start()
-        report_removed_records(self._consumer, self._on_removed)
+        report_removed_records(self._consumer, self._on_removed, self._on_shortened)
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         records = await super()._fetch_records(*args, **kwargs)
@@ -96,6 +100,9 @@ class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[
     def _on_removed(self, tp: Any, read: int, beginning: int) -> None:
         # The consumer has an event loop of its own.
         self.consumer.loop.call_soon_threadsafe(self.consumer.on_removed, tp, read, beginning)
+
+    def _on_shortened(self, tp: Any, read: int, position: int) -> None:
+        self.consumer.loop.call_soon_threadsafe(self.consumer.on_shortened, tp, read, position)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -126,6 +133,9 @@ class DirectConsumer(AssignmentConsumer):
     positions: Positions | None = None
     """The offsets that are stored with the rows; set by the worker."""
 
+    _shortened: Mapping[Any, int] = MappingProxyType({})
+    """Where to read logs again that became shorter, by partition."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle = asyncio.Event()
@@ -135,6 +145,7 @@ class DirectConsumer(AssignmentConsumer):
         self._found: Mapping[Any, Any] = {}
         self.callback: Callable[[Any], Any] = DirectDelivery(self.app, self.callback)
         self.on_skipped: SkippedCallback = lambda *_: None
+        self.on_lost: LostCallback = lambda *_: None
         self.on_fetched: Callable[[float], None] = lambda _: None
         self.broker: Broker = ""
 
@@ -211,6 +222,16 @@ class DirectConsumer(AssignmentConsumer):
             first, end = self._removed.get(tp, (read, read))
             self._removed[tp] = (first if end == read else read, beginning)
 
+    def on_shortened(self, tp: Any, read: int, position: int) -> None:
+        """Report a log that ends before the next offset to read: Faust drops the records that take these offsets.
+
+        The position to go on from is committed, so that the next start reads them. While a new assignment has no
+        positions yet, the seek to them finds the end of the log.
+        """
+        if self._is_positioned and self.app.topics.acks_enabled_for(tp.topic):
+            self._shortened = {**self._shortened, tp: position}
+            self.on_lost(tp.topic, tp.partition, read)
+
     def _report(self, tp: Any, read: int, beginning: int) -> None:
         """Report removed records once: before an assignment is complete, the position may be reset several times."""
         read = max(read, self._reported.get(tp, 0))
@@ -226,7 +247,8 @@ class DirectConsumer(AssignmentConsumer):
                 del self._removed[tp]
             elif offset >= read:
                 offsets[tp] = beginning
-        return offsets
+        assigned = self.assignment() if self._shortened and self._is_positioned else ()
+        return offsets | {tp: position for tp, position in self._shortened.items() if tp in assigned}
 
     async def seek_to_committed(self) -> Mapping[Any, Any]:
         """Seek to the committed offsets; return what Kafka answered."""
@@ -330,6 +352,7 @@ def use_direct_transport(
     on_skipped: SkippedCallback,
     positions: Positions | None = None,
     on_fetched: Callable[[float], None] = lambda _: None,
+    on_lost: LostCallback = lambda *_: None,
 ) -> None:
     """Configure a Faust application to use the producer and the consumer of this module.
 
@@ -343,6 +366,8 @@ def use_direct_transport(
         The offsets that are stored with the rows.
     on_fetched
         Called after each fetch, in the thread of the consumer, with the CPU seconds of that thread.
+    on_lost
+        Called for a topic that ends before the next offset to read.
     """
 
     def producer(*args: Any, **kwargs: Any) -> BatchFlushingProducer:
@@ -353,7 +378,7 @@ def use_direct_transport(
     def consumer(*args: Any, **kwargs: Any) -> DirectConsumer:
         instance = DirectConsumer(*args, **kwargs)
         instance.on_skipped, instance.broker, instance.positions = on_skipped, broker, positions
-        instance.on_fetched = on_fetched
+        instance.on_fetched, instance.on_lost = on_fetched, on_lost
         return instance
 
     pause_after_failed_updates()

@@ -32,8 +32,8 @@ class TopicWatch:
     Attributes
     ----------
     is_outdated
-        Whether a topic was made anew since the start: its offsets have another base, so that the process must start
-        again.
+        Whether a topic was made anew since the start, or lost records: its offsets have another base, or are those of
+        other events, so that the process must start again.
     """
 
     def __init__(self, broker: Broker, event_logs: EventLogs, crash: Callable[[Exception], None]) -> None:
@@ -52,6 +52,18 @@ class TopicWatch:
                 if topic in known and each.base > known[topic].base
             )
         )
+
+    def on_lost(self, topic: str, partition: int, read: int) -> None:
+        """Restart for a topic that ends before the next offset to read: the start compares ids and ends."""
+        if not self.is_outdated:
+            self.is_outdated = True
+            _LOG.error(
+                "%s[%s] ends before offset %d, the next to read: it lost records, or was created anew; restarting",
+                topic,
+                partition,
+                read,
+            )
+            self._crash(RuntimeError("a topic became shorter"))
 
     def _restart_for(self, topics: list[str]) -> None:
         if topics and not self.is_outdated:

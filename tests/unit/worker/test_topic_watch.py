@@ -79,3 +79,12 @@ def test_a_later_base_on_control_is_noticed_once(watch: TopicWatch, crashes: lis
     for _ in range(2):
         watch.compare({CLICKS.name: EventLog("y", 2 * OFFSETS_PER_TOPIC)})
     assert len(crashes) == 1
+
+
+def test_a_topic_that_became_shorter_restarts_the_worker_once(
+    watch: TopicWatch, crashes: list[Exception]
+) -> None:
+    watch.on_lost(CLICKS.name, 3, 10)
+    watch.on_lost(CLICKS.name, 2, 12)
+    assert watch.is_outdated
+    assert len(crashes) == 1
