@@ -21,7 +21,7 @@ from stream_app.trainer.metrics import TrainerMetrics
 from stream_app.worker.erased_since_snapshot import erased_since
 from stream_app.worker.log_fold import model_partitions
 from stream_app.worker.model_loading import positions_of
-from topics.catalog import CATALOG_ITEMS, INTERACTIONS
+from topics.catalog import CATALOG_ITEMS, INTERACTIONS, MODELS
 from topics.kafka_connection import Broker
 
 _LOG: Final = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class ActiveTrainer:
             If another trainer has started.
         """
         ports = self._ports
-        await ports.announcer.start()
+        await self._begin_announcing()
         await self._restore()
         self._consumer = log_consumer(ports.broker)
         self._consumer.on_removed = self._on_removed
@@ -132,6 +132,25 @@ class ActiveTrainer:
                 self._publication.cancel()
                 await asyncio.gather(self._publication, return_exceptions=True)
             await self._consumer.stop()
+
+    async def _begin_announcing(self) -> None:
+        """Exclude former trainers, and count on from the stored checkpoints if `models` lost their announcements.
+
+        Workers refuse a version that is not larger than theirs, and the store keeps the files of the largest ones.
+        """
+        announcer = self._ports.announcer
+        await announcer.start()
+        names = await asyncio.to_thread(self._ports.checkpoints.names)
+        stored = int(names[-1].split("-")[2]) if names else 0
+        if stored > announcer.version:
+            _LOG.info(
+                "%s announces version %d, and %s has version %d; the trainer counts on from there",
+                MODELS.name,
+                announcer.version,
+                self._ports.checkpoints.location,
+                stored,
+            )
+            announcer.version = stored
 
     async def _restore(self) -> None:
         snapshot = await asyncio.to_thread(self._ports.snapshots.newest)

@@ -89,10 +89,11 @@ async def test_interactions_and_the_catalog_are_learned(monkeypatch: pytest.Monk
 class Announcer:
     """Keeps what is announced."""
 
-    version = 0
-
     def __init__(self) -> None:
+        self.version = 0
         self.announced: list[ModelAnnouncement] = []
+
+    async def start(self) -> None: ...
 
     async def announce(self, announcement: ModelAnnouncement) -> None:
         self.announced.append(announcement)
@@ -150,3 +151,17 @@ async def test_an_announcement_states_how_far_the_trainer_is_behind(
     assert announcement.offsets == (5,)
     assert metrics.registry.get_sample_value("headrace_trainer_lag_seconds") == pytest.approx(lag)
     assert metrics.registry.get_sample_value("headrace_trainer_lag_records") == n_further
+
+
+async def test_versions_go_on_from_the_store_where_the_announcements_are_lost(tmp_path: Path) -> None:
+    store, announcer = CheckpointStore(FolderFiles(tmp_path)), Announcer()
+    for version in (97, 98, 99):
+        store.write(version, b"weights", created_at=0.0)
+    trial = Trial(random_weights(["pan", "pot"]), {}, (0, 1))
+    ports = Ports("", store, cast("Any", None), cast("Any", announcer), TrainerMetrics(), clock=lambda: NOW)
+    trainer = ActiveTrainer(lambda: cast("Any", CountingLearner()), ports, Pace(0.0, 1e9))
+    await trainer._begin_announcing()
+    await trainer._publish(trial)
+    [announcement] = announcer.announced
+    assert announcement.version == 100
+    assert store.read(announcement), "the file was removed as one of the oldest"
