@@ -125,7 +125,8 @@ class CheckpointJudge:
         compared = [
             (each.hit_rate, each.measured_choices)
             for each in self._measured
-            if each.hit_rate is not None and each.created_at >= manifest.created_at - COMPARED_SECONDS
+            # by the distance: a clock that was put back would make the last ones newer than all that follow
+            if each.hit_rate is not None and abs(manifest.created_at - each.created_at) <= COMPARED_SECONDS
         ]
         if manifest.hit_rate is None or not compared:
             return

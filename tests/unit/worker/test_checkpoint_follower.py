@@ -269,6 +269,17 @@ async def test_a_shop_whose_hit_rate_fell_for_good_gets_new_weights_after_an_hou
     assert harness.model.version == "3"
 
 
+async def test_a_clock_of_the_trainer_that_was_put_back_keeps_no_checkpoint_out(
+    harness: CheckpointHarness,
+) -> None:
+    with harness.loading():
+        harness.announce(harness.write(1, hit_rate=0.4, created_at=NOW + 86_400.0))
+        await harness.settle()
+        harness.announce(harness.write(2, hit_rate=0.1, created_at=NOW))
+        await harness.settle()
+    assert harness.model.version == "2"
+
+
 async def test_an_end_of_the_log_that_is_too_low_for_a_moment_refuses_nothing(
     harness: CheckpointHarness,
 ) -> None:
