@@ -27,15 +27,18 @@ def figure_file(path: Path, width: float, height: float, *, option: str = "--plo
         If matplotlib is not installed, or the file cannot be written.
     """
     require_matplotlib(option)
-    from matplotlib.figure import Figure  # noqa: PLC0415  # an extra, and slow to import
+    from matplotlib import rc_context  # noqa: PLC0415  # an extra, and slow to import
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
-    # Without pyplot: no display is needed, and matplotlib keeps no global state.
-    figure = Figure(figsize=(width, height), layout="constrained")
-    yield figure
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{option} {path} cannot be written: {error}.") from None
+    # Without pyplot: no display is needed, and matplotlib keeps no global state. Two dollar signs in the name of a
+    # category are no formula.
+    with rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        try:
+            figure.savefig(path, dpi=120)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{option} {path} cannot be written: {error}.") from None
 
 
 def require_matplotlib(option: str = "--plot") -> None:

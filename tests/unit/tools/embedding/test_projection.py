@@ -55,6 +55,12 @@ def test_vectors_without_variance_are_a_point(shape: tuple[int, int]) -> None:
     assert share == 1.0
 
 
+def test_names_of_categories_are_no_formulas(tmp_path: Path) -> None:
+    names = [r"caf\é $\frac$" if at % 2 else "gifts, $5 & $10" for at in range(len(IDS))]
+    plot_items(ItemVectors(IDS, VECTORS, names), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 0
+
+
 @pytest.mark.parametrize(("name", "magic"), [("plot.png", b"\x89PNG"), ("plot.svg", b"<?xml")])
 def test_a_plot_is_written(tmp_path: Path, name: str, magic: bytes) -> None:
     plot_items(ItemVectors(IDS, VECTORS, CATEGORIES), tmp_path / name)
