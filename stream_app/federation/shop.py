@@ -111,7 +111,8 @@ class Shop:
                 f"{self.privacy.clip:g} and {self.privacy.noise:g}; start both with the same --clip and --noise."
             )
         spent = self._epsilon(self._record.with_update(self.privacy.noise))
-        if spent > self._max_epsilon:
+        # a limit that is no number is exceeded
+        if not spent <= self._max_epsilon:
             raise UserError(
                 f"The update of round {terms.round} would raise epsilon to {spent:.3g}, above {self._max_epsilon:g}; "
                 "nothing was given. Start with more --noise, or allow it by --max-epsilon."

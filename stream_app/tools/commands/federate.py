@@ -1,6 +1,7 @@
 """Run the server of a federation, or take part as a shop."""
 
 import logging
+import math
 import os
 import signal
 import time
@@ -113,7 +114,7 @@ def run_client(options: FederationClientOptions) -> None:
     for entry in data.entries:
         training.add_catalog(entry)
     data_module.learn(training, learned)
-    max_epsilon = float("inf") if options.without_noise else options.max_epsilon
+    max_epsilon = math.inf if options.without_noise else options.max_epsilon
     with progress_bar(Console(stderr=True), "waiting for the server", None) as update:
 
         def on_step(terms: Terms, step: int) -> None:
@@ -179,6 +180,9 @@ def _import_flower() -> Any:
 
 
 def _privacy(options: FederationOptions) -> Privacy:
+    for name, value in (("--clip", options.clip), ("--noise", options.noise)):
+        if not math.isfinite(value):
+            raise UserError(f"{name} {value:g} is no number that can be agreed on.")
     if options.without_noise:
         return Privacy(clip=options.clip, noise=0.0)
     if options.noise <= 0.0:

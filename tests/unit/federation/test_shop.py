@@ -1,5 +1,6 @@
 """A shop gives nothing that its terms or its epsilon forbid, and a server learns from honest updates alone."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,6 +122,14 @@ def test_a_shop_refuses_parameters_that_are_not_finite(tmp_path: Path) -> None:
     coordinator.parameters["scale"] = np.full(3, np.nan, np.float32)
     with pytest.raises(UserError, match="cannot be used"):
         shop.answer(coordinator.terms(), coordinator.tensors())
+
+
+def test_a_limit_of_epsilon_that_is_no_number_allows_nothing(tmp_path: Path) -> None:
+    coordinator = coordinator_of(tmp_path / "shared.safetensors")
+    shop = shop_of(tmp_path / "north.json", max_epsilon=math.nan)
+    with pytest.raises(UserError, match="nothing was given"):
+        shop.answer(coordinator.terms(), coordinator.tensors())
+    assert shop.epsilon == 0.0
 
 
 def test_a_shop_gives_nothing_beyond_its_epsilon_over_all_runs(tmp_path: Path) -> None:

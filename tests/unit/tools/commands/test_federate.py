@@ -1,5 +1,6 @@
 """``headrace federate``: what it refuses, before Flower is needed and without it."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_no_noise_is_refused_unless_told(tmp_path: Path) -> None:
         federate.run_server(server_options(tmp_path, noise=0.0, insecure=True))
     with pytest.raises(UserError, match="--without-noise"):
         federate.run_client(client_options(tmp_path, noise=0.0, insecure=True))
+
+
+@pytest.mark.usefixtures("_any_flower")
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_clip_and_noise_are_numbers(tmp_path: Path, value: float) -> None:
+    with pytest.raises(UserError, match="--noise"):
+        federate.run_server(server_options(tmp_path, noise=value, insecure=True))
+    with pytest.raises(UserError, match="--clip"):
+        federate.run_client(client_options(tmp_path, clip=value, insecure=True))
 
 
 @pytest.mark.usefixtures("_any_flower")
