@@ -6,8 +6,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from stream_app.client import Client
 from stream_app.client.impression_reporter import ImpressionReporter
@@ -17,9 +19,11 @@ from stream_app.kafka.event_records import event_record
 from stream_app.kafka.kafka_event_sender import KafkaEventSender
 from stream_app.kafka.log_consumer import log_ends
 from stream_app.kafka.topic_reader import TopicReader
+from stream_app.settings import load_settings
 from stream_app.tools.environment.worker_pool import WorkerProcess
 from tests.support.secured_broker import PASSWORD_PREFIX, password_of, token_of
 from tests.support.secured_shop import APP_ID, DEAD_SERVER, PARTITIONS, SecuredShop, run_command, secured_shop
+from tests.support.trainer_handle import InteractionLog, TrainerHandle
 from tests.support.worker_handle import WorkerHandle, wait_until
 from topics import admin
 from topics.access import Program, Resource, Right, rights_of
@@ -93,9 +97,7 @@ def test_both_clients_connect_write_and_read(shop: SecuredShop, name: str) -> No
     assert admin.check(catalog(APP_ID), connection) == []
 
 
-def _partitions(found: list[tuple[str, int]]) -> list[object]:
-    from aiokafka.structs import TopicPartition
-
+def _partitions(found: list[tuple[str, int]]) -> list[TopicPartition]:
     return [TopicPartition(*each) for each in found]
 
 
@@ -319,6 +321,27 @@ def test_a_worker_and_all_commands_run_with_the_least_rights(shop: SecuredShop, 
     for text in outputs:
         assert PASSWORD_PREFIX not in text
     assert "Authenticated as worker via SCRAM-SHA-512" in outputs[-1]
+
+
+def test_a_trainer_and_a_feed_of_the_shop_run_with_the_least_rights(
+    shop: SecuredShop, tmp_path: Path
+) -> None:
+    row = '{"type": "click", "event_id": "e%s", "user_id": "ann", "ts": 1700000000000, "item_id": "shoe"}\n'
+    file = tmp_path / "events.jsonl"
+    file.write_text("".join(row % n for n in range(5)))
+    clicks = [TopicPartition(CLICKS.name, at) for at in range(PARTITIONS)]
+    n_before = sum(asyncio.run(log_ends(shop.broker.address, clicks)).values())
+    replayed = shop.run("shop", "replay", str(file))
+    assert replayed.status == 0, replayed.text
+    assert sum(asyncio.run(log_ends(shop.broker.address, clicks)).values()) == n_before + 5
+
+    settings, secured = load_settings(app_id=APP_ID), cast("dict[str, Any]", shop.settings("trainer"))
+    InteractionLog(shop.broker.address).add_sessions(150)
+    with TrainerHandle(settings, tmp_path, tmp_path / "trainer.log", **secured) as trainer:
+        trainer.wait_until(lambda: trainer.has_logged("announced checkpoint"), "a checkpoint")
+        assert trainer.terminate() == 0
+    for text in (replayed.text, trainer.log_path.read_text()):
+        assert PASSWORD_PREFIX not in text
 
 
 def test_a_worker_without_a_right_ends_at_its_start_and_names_it(shop: SecuredShop) -> None:

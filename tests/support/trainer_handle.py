@@ -72,13 +72,18 @@ class TrainerHandle:
         self.port: Final = free_port()
         self.log_path: Final = log
         environment = child_environment(
-            app_id=settings.app_id,
-            broker=settings.broker,
-            model_store=store,
-            data_dir=log.parent / log.stem,
-            metrics_port=self.port,
-            log_level="INFO",
-            **{"checkpoint_interval": 1, "trainer_snapshot_interval": 1, "session_timeout": 6, **further},
+            **{
+                "app_id": settings.app_id,
+                "broker": settings.broker,
+                "model_store": store,
+                "data_dir": log.parent / log.stem,
+                "metrics_port": self.port,
+                "log_level": "INFO",
+                "checkpoint_interval": 1,
+                "trainer_snapshot_interval": 1,
+                "session_timeout": 6,
+                **further,
+            }
         )
         with log.open("wb") as file:
             self.process: Final = start_process(
