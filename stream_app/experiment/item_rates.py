@@ -101,6 +101,11 @@ class ItemRates(Restorable):
         self._ensure_capacity(item + 1)
         self._chosen[item] += weight
 
+    @property
+    def n_choices(self) -> float:
+        """Decayed number of choices, of all items."""
+        return float(self._choices_by_rank.sum()) / self._newest if self._newest else 0.0
+
     def rate(self, items: Items) -> NDArray[np.float64]:
         """Choices over expected choices of some items, shape (n,); 1 is the average."""
         out = np.empty(len(items))

@@ -37,6 +37,12 @@ _EXAMINATION_PRIOR: Final = PositionConfig().examination_model().prior
 POOL_SIZE: Final = 60
 """Candidates of the fused order that a policy may choose from."""
 
+MIN_CHOICES: Final = 500
+"""Decayed number of choices from lists below which policies choose from likely items alone."""
+
+MIN_SCORE_SHARE: Final = 0.5
+"""Likely items have this share of the last score of the fused list at least."""
+
 
 class PolicyChoice(NamedTuple):
     """The choice of a policy."""
@@ -155,6 +161,10 @@ class LivePolicies(Restorable):
     ) -> PolicyChoice:
         """Choose a list by the user's policy.
 
+        Until `MIN_CHOICES` choices are learned, the policy may choose any item of the fused list, and of those behind
+        it the ones with half the score of its last item: few choices, which may all be alike, would put items on the
+        lists of all that hardly anyone chooses.
+
         Parameters
         ----------
         context
@@ -166,6 +176,9 @@ class LivePolicies(Restorable):
         length
             Length of the list.
         """
+        if self._item_rates.n_choices < MIN_CHOICES:
+            n_likely = _count_likely(scores, length)
+            items, scores = items[:n_likely], scores[:n_likely]
         name = self.assignment.policy_of(context.user)
         rates, examination_probabilities = (
             self._item_rates.rate(items),
@@ -284,6 +297,13 @@ class LivePolicies(Restorable):
         return (
             of_users + self._repeated_reactions.memory() + sum(policy.memory() for policy in self._learners)
         )
+
+
+def _count_likely(scores: NDArray[np.float64], length: int) -> int:
+    """Number of candidates in front of the first unlikely one behind the fused list."""
+    if len(scores) <= length:
+        return len(scores)
+    return length + int(np.count_nonzero(scores[length:] >= MIN_SCORE_SHARE * scores[length - 1]))
 
 
 def _unpack_features(features: bytes) -> NDArray[np.float32] | None:

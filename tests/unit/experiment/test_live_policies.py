@@ -107,6 +107,30 @@ def test_untrained_thompson_keeps_the_fused_order_up_to_exploration() -> None:
     assert len({tuple(ids(ranked)) for ranked in exploring}) > 1
 
 
+def test_unlikely_items_are_not_listed_before_enough_choices_are_learned() -> None:
+    shop = ShopWithPolicies({"thompson": 1.0}, exploration=30.0)
+    items = np.arange(30, dtype=np.int32)
+    scores = np.where(items < 15, 0.05, 0.01)
+
+    def listed() -> set[int]:
+        users = [shop.models.context(f"user {n}", (), (), 0, (), 1e9 + shop.clicks) for n in range(40)]
+        return {int(at) for user in users for at in shop.live.choose(user, items, scores, 10).order}
+
+    # Some of those behind the fused list are explored: not the unlikely ones.
+    assert set(range(10)) < listed() <= set(range(15))
+    for number in range(520):
+        shop.react(shop.rank("ann"), number % 10, user=f"user {number}")
+    assert listed() - set(range(15))
+
+
+def test_all_items_of_the_fused_list_may_be_listed_however_unlikely() -> None:
+    shop = ShopWithPolicies({"thompson": 1.0})
+    user = shop.models.context("ann", (), (), 0, (), 1e9 + shop.clicks)
+    items, scores = np.arange(12, dtype=np.int32), np.geomspace(1.0, 1e-6, 12)
+    assert sorted(shop.live.choose(user, items, scores, 10).order) == list(range(10))
+    assert sorted(shop.live.choose(user, items[:8], scores[:8], 10).order) == list(range(8))
+
+
 def test_chosen_items_rise_and_ignored_items_fall() -> None:
     shop = ShopWithPolicies({"thompson": 1.0})
     liked = ITEMS[9]
