@@ -110,8 +110,7 @@ class PositionLog:
 
     def next_offset(self, topic: str, partition: int) -> int | None:
         """The next offset to read of a topic as it is now; None if it is not known."""
-        positions = self._positions.get(partition)
-        stored = None if positions is None else positions.topics.get(topic)
+        stored = self._stored(topic, partition)
         if stored is None or (stored.topic_id, stored.base) != self._incarnation(topic):
             return None
         return stored.next_offset
@@ -122,10 +121,13 @@ class PositionLog:
         Positions are stored before offsets are committed, and where reading begins. So no worker has read the topic
         as it is now, and a committed offset is of the deleted one: a worker that had not noticed committed it.
         """
-        positions = self._positions.get(partition)
-        stored = None if positions is None else positions.topics.get(topic)
+        stored = self._stored(topic, partition)
         topic_id, _ = self._incarnation(topic)
         return stored is not None and bool(stored.topic_id and topic_id) and stored.topic_id != topic_id
+
+    def _stored(self, topic: str, partition: int) -> TopicPosition | None:
+        positions = self._positions.get(partition)
+        return None if positions is None else positions.topics.get(topic)
 
     def _incarnation(self, topic: str) -> tuple[str, int]:
         event_log = self._event_logs.get(topic)

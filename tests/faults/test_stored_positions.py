@@ -1,7 +1,5 @@
 """Promise: what the rows know of the topics holds, whatever Kafka has forgotten."""
 
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -123,14 +121,14 @@ def test_a_topic_made_anew_while_a_worker_was_stopped_is_read_from_its_start(
         environment.send(map(to_record, clicks("before", rounds=6)))
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
         environment.disconnect()
-        os.kill(worker.pid, signal.SIGSTOP)
+        worker.suspend()
         try:
             admin.delete([spec.name for spec in USER_EVENTS], broker)
             admin.create(catalog(environment.settings.app_id), broker, partitions=PARTITIONS, replication=1)
             # Only in a topic that ends before its positions a request of it is refused.
             environment.send(map(to_record, clicks("after", rounds=rounds)))
         finally:
-            os.kill(worker.pid, signal.SIGCONT)
+            worker.resume()
         worker.wait_until(lambda: worker.has_logged("created anew; restarting"), "the restart", seconds=240)
         worker.wait_until_ready()
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed", seconds=240)
